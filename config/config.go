@@ -1,0 +1,190 @@
+// Package config is what an operator may say to rerankd: types, defaults, strict reading and validation. It is plain data and imports
+// nothing else of ours.
+//
+// The comments of the types are the reference of the configuration file; config/example.yaml is the same with every default written out.
+//
+// [Parse] decodes over [Default], so a file says only what differs. An unknown key, a wrong type or an impossible value is an [Error]
+// that names the file, the line and the key, and shows the line. A Config that was returned is read-only.
+package config
+
+// Config is the whole file.
+type Config struct {
+	// Listen is the address of the proxy, host:port. Default 127.0.0.1:9280.
+	Listen string `yaml:"listen"`
+	// TLS, if given, makes the proxy speak HTTPS only.
+	TLS *ServerTLS `yaml:"tls"`
+	// Admin is the listener for health, metrics and status; never the one that applications use.
+	Admin Admin `yaml:"admin"`
+	// Cluster is the search cluster behind the proxy.
+	Cluster Cluster `yaml:"cluster"`
+	// Models by the name that rules use. Default: one named "small", the model inside the program.
+	Models map[string]Model `yaml:"models"`
+	// Rules say what is reranked and how; the first whose indices match wins. None: every index that is not a system index.
+	Rules []Rule `yaml:"rules"`
+	// Rerank is the kill switch: off forwards everything untouched, whatever the rules say.
+	Rerank Switch `yaml:"rerank"`
+	// Limits bound what a request may occupy.
+	Limits Limits `yaml:"limits"`
+	Log    Log    `yaml:"log"`
+	// Drain is how the program stops.
+	Drain Drain `yaml:"drain"`
+
+	files []string // what Parse read for "file:" values
+}
+
+// ServerTLS is the proxy's own certificate. Both files are read again when they change.
+type ServerTLS struct {
+	Certificate string `yaml:"certificate"` // PEM file, leaf first
+	Key         string `yaml:"key"`         // PEM file
+}
+
+// Admin is the administrative listener. It has no authentication, which is why it stays on the loopback interface by default.
+type Admin struct {
+	// Listen is host:port, or "off". Default 127.0.0.1:9281.
+	Listen string `yaml:"listen"`
+}
+
+// Cluster says where the search cluster is and how to talk to it.
+type Cluster struct {
+	// Kind is elasticsearch, opensearch, or auto (the default), which reads it off the cluster's answers.
+	Kind string `yaml:"kind"`
+	// URLs of the nodes, used in turn; a path is prefixed to every request. Default http://127.0.0.1:9200.
+	URLs []string `yaml:"urls"`
+	// Auth says whose credentials the cluster sees: passthrough (the default), the client's own and nothing else; inject-if-missing,
+	// those below where the client sent none; override, always those below. With the last two, whoever reaches the proxy
+	// reaches the cluster.
+	Auth string `yaml:"auth"`
+	// Username and Password, or APIKey (as the cluster printed it, base64), or Token (a bearer token). Only with inject-if-missing or override.
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
+	APIKey   Secret `yaml:"api_key"`
+	Token    Secret `yaml:"token"`
+
+	TLS      ClientTLS `yaml:"tls"`
+	Timeouts Timeouts  `yaml:"timeouts"`
+	// MaxConnsPerHost bounds the connections to one node; 0, the default, is no bound.
+	MaxConnsPerHost int `yaml:"max_conns_per_host"`
+	// Probe is how often a node that failed is asked whether it is back. Any HTTP answer is a yes. Default 5s.
+	Probe Duration `yaml:"probe"`
+}
+
+// ClientTLS is how the cluster's certificate is judged, and which one is shown to it. Without any of it the system's authorities decide.
+type ClientTLS struct {
+	// CA is a PEM file of authorities that replaces the system's.
+	CA string `yaml:"ca"`
+	// Fingerprint is the SHA-256 of the certificate of an authority, in hexadecimal, as Elasticsearch prints it at its first start.
+	Fingerprint string `yaml:"fingerprint"`
+	// Certificate and Key are PEM files of a client certificate.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	// InsecureSkipVerify trusts anyone. For a trial only.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+}
+
+// Timeouts of the connection to the cluster.
+type Timeouts struct {
+	// Connect bounds dialling and the TLS handshake. Default 5s.
+	Connect Duration `yaml:"connect"`
+	// Response bounds the wait for the first byte of an answer. 0, the default, leaves it to the client's own patience: a merge or
+	// a snapshot may rightly take an hour.
+	Response Duration `yaml:"response"`
+	// Idle is how long an unused connection is kept. Default 90s.
+	Idle Duration `yaml:"idle"`
+}
+
+// Model is one cross-encoder.
+type Model struct {
+	// Source is "embedded" (the model inside the program), a directory with model.onnx, tokenizer.json and config.json, or the name
+	// of a published model, looked for under Directory.
+	Source string `yaml:"source"`
+	// Precision is fp32 or int8, where the source has both. Default: what the source has, int8 first.
+	Precision string `yaml:"precision"`
+	// Directory is where published models lie.
+	Directory string `yaml:"directory"`
+	// MaxLength is the tokens of a pair at most; what is over is cut. 0, the default, is the model's own.
+	MaxLength int `yaml:"max_length"`
+	// Workers is how many documents are scored at once, one core each. 0, the default, is the CPU quota of the process.
+	Workers int `yaml:"workers"`
+	// Queue is how many documents may wait; a search that does not fit is answered in the cluster's order. 0, the default, is 4096.
+	Queue int `yaml:"queue"`
+}
+
+// Rule says what is done to the searches of some indices.
+type Rule struct {
+	// Name is for logs, metrics and X-Rerank; default rule-1, rule-2, …
+	Name string `yaml:"name"`
+	// Indices are patterns with *, matched against the indices and aliases that a search names. Empty: all but system indices.
+	Indices []string `yaml:"indices"`
+	// Fields are what the model reads, in this order. Empty: the text fields that the query names, then title-like ones of the
+	// mapping, then its other text fields, at most 8.
+	Fields []string `yaml:"fields"`
+	// Template is an alternative to Fields, such as "{title}. {description}".
+	Template string `yaml:"template"`
+	// Stages score in turn. Empty: one stage of the only model.
+	Stages []Stage `yaml:"stages"`
+	// Budget is what reranking may add to a search, counted from the last byte of the cluster's answer. Default 300ms.
+	Budget Duration `yaml:"budget"`
+	// Total, if not 0, bounds the time of cluster and reranking together: reranking gets what the cluster left of it.
+	Total Duration `yaml:"total"`
+	// Fusion blends the model's judgement with the cluster's own scores.
+	Fusion Fusion `yaml:"fusion"`
+	// Rerank off passes the searches of these indices untouched.
+	Rerank Switch `yaml:"rerank"`
+	// Score is how _score is shown: sigmoid (the default) or es, logit, rank, keep.
+	Score string `yaml:"score"`
+}
+
+// Stage is one model and the hits it reads.
+type Stage struct {
+	// Model is a name under models.
+	Model string `yaml:"model"`
+	// Window is the hits taken from the cluster at most. 0, the default: what fits in the budget, as measured at the start,
+	// between 10 and 50.
+	Window int `yaml:"window"`
+}
+
+// Fusion of the model's scores with the cluster's.
+type Fusion struct {
+	// Method is convex (the default), a weighted mean of both after min-max scaling, or none: the model alone decides.
+	Method string `yaml:"method"`
+	// Weight is the model's share, above 0 and at most 1. Default 0.5.
+	Weight float64 `yaml:"weight"`
+}
+
+// Limits bound what requests may occupy. A search over a limit is not refused: it passes untouched, and X-Rerank says too_large.
+type Limits struct {
+	// Request is the largest body of a search that is read to be reranked. Default 1MiB.
+	Request Bytes `yaml:"request"`
+	// Response is the largest answer of the cluster that is held to be reranked. Default 32MiB.
+	Response Bytes `yaml:"response"`
+	// Memory is what all the searches being reranked may hold together. Default 256MiB.
+	Memory Bytes `yaml:"memory"`
+	// Connections of clients at once; more wait to be accepted. 0, the default, is no bound.
+	Connections int `yaml:"connections"`
+	// Idle is how long a client may send or read nothing in the middle of a request. Default 60s.
+	Idle Duration `yaml:"idle"`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	// Level is debug (a line for every search), info (the default), warn or error.
+	Level string `yaml:"level"`
+	// Format is text, json, or auto (the default): text on a terminal, JSON otherwise.
+	Format string `yaml:"format"`
+	// Queries allows the words that users searched for into the log. Default false.
+	Queries bool `yaml:"queries"`
+	// Slow is the time from which a search is logged with its stages at level warn. 0 is never. Default 2s.
+	Slow Duration `yaml:"slow"`
+}
+
+// Drain is how the program stops on SIGTERM or SIGINT; a second signal stops it at once.
+type Drain struct {
+	// Delay is the time between /-/ready saying 503 and the listener closing, for load balancers to notice. Default 5s;
+	// none when standard error is a terminal.
+	Delay Duration `yaml:"delay"`
+	// Timeout is what requests under way have left after that. Default 25s.
+	Timeout Duration `yaml:"timeout"`
+}
+
+// Files are the files that the configuration took secrets from, besides the configuration file itself.
+func (c *Config) Files() []string { return c.files }

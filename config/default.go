@@ -1,0 +1,57 @@
+package config
+
+import "time"
+
+// Default is the configuration of a program that was told nothing: a cluster on this machine, the model inside the program, every
+// index that is not a system index.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:9280",
+		Admin:  Admin{Listen: "127.0.0.1:9281"},
+		Cluster: Cluster{
+			Kind: KindAuto,
+			URLs: []string{"http://127.0.0.1:9200"},
+			Auth: AuthPassthrough,
+			Timeouts: Timeouts{
+				Connect: Duration(5 * time.Second),
+				Idle:    Duration(90 * time.Second),
+			},
+			Probe: Duration(5 * time.Second),
+		},
+		Models: map[string]Model{"small": {Source: "embedded"}},
+		Rerank: On,
+		Limits: Limits{
+			Request:  1 << 20,
+			Response: 32 << 20,
+			Memory:   256 << 20, // eight answers of the largest size
+			Idle:     Duration(time.Minute),
+		},
+		Log: Log{Level: "info", Format: "auto", Slow: Duration(2 * time.Second)},
+		// A load balancer that asks every two seconds and wants two refusals has noticed within five; Kubernetes kills after thirty.
+		Drain: Drain{Delay: Duration(5 * time.Second), Timeout: Duration(25 * time.Second)},
+	}
+}
+
+// DefaultRule is a rule that was told nothing; the keys of a rule in the file are read over it.
+func DefaultRule() Rule {
+	return Rule{
+		Budget: Duration(300 * time.Millisecond), // a search box that answers within half a second feels immediate
+		Fusion: Fusion{Method: "convex", Weight: 0.5},
+		Rerank: On,
+		Score:  "sigmoid",
+	}
+}
+
+// What Cluster.Kind may be.
+const (
+	KindAuto          = "auto"
+	KindElasticsearch = "elasticsearch"
+	KindOpenSearch    = "opensearch"
+)
+
+// What Cluster.Auth may be.
+const (
+	AuthPassthrough     = "passthrough"
+	AuthInjectIfMissing = "inject-if-missing"
+	AuthOverride        = "override"
+)
