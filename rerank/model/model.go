@@ -1,0 +1,208 @@
+// Package model finds the files of a cross-encoder: the one inside the program, or one in a directory laid out as its publisher left it.
+//
+// It reads and describes; it runs nothing. A [Files] is what package onnx opens. The package is pure Go.
+package model
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Precisions of a graph, as an operator writes them and as [Files] reports them.
+const (
+	FP32 = "fp32"
+	FP16 = "fp16"
+	INT8 = "int8"
+)
+
+// Files is one model, found and described, not yet loaded.
+type Files struct {
+	Name      string // as in the configuration
+	Graph     []byte // the ONNX graph, or nil where GraphPath names it
+	GraphPath string // the ONNX graph's file, or "" where Graph holds it
+	Tokenizer []byte // tokenizer.json
+	Config    []byte // config.json
+	Precision string // of most of the weights: FP32, FP16 or INT8
+	Digest    string // SHA-256 of the graph in lower-case hexadecimal; weights in files beside the graph are not part of it
+	Source    string // "embedded", or the directory
+	License   string // SPDX identifier, or "" where the files do not say
+	MaxLength int    // tokens of a query and a document together, special ones included, that the model was made for
+}
+
+// Open finds a model by its source: "embedded" (or ""), the path of a directory, or the name that a model hub gives it
+// ("mixedbread-ai/mxbai-rerank-xsmall-v1"), which is looked for under directory. A path is absolute or begins with a dot.
+//
+// precision chooses among the graphs of a directory; "" takes what is there, FP32 first. Nothing is downloaded.
+func Open(name, source, precision, directory string) (*Files, error) {
+	if source == "" || source == "embedded" {
+		f, err := Embedded()
+		if err != nil {
+			return nil, err
+		}
+		if precision != "" && precision != f.Precision {
+			return nil, fmt.Errorf("model %q: the embedded model is %s, not %s", name, f.Precision, precision)
+		}
+		f.Name = cmp.Or(name, f.Name)
+		return f, nil
+	}
+	if filepath.IsAbs(source) || strings.HasPrefix(source, ".") {
+		return Directory(name, source, precision)
+	}
+	f, err := Directory(name, filepath.Join(directory, filepath.FromSlash(source)), precision)
+	if err != nil {
+		return nil, err
+	}
+	if known := lookUp(source); known != nil {
+		f.License = cmp.Or(f.License, known.License)
+	}
+	return f, nil
+}
+
+// graphNames are the places where publishers put a graph, by precision. Several hold the same thing: the first that exists is taken.
+var graphNames = map[string][]string{
+	FP32: {"model.onnx", "onnx/model.onnx"},
+	FP16: {"onnx/model_fp16.onnx", "model_fp16.onnx"},
+	INT8: {"onnx/model_quantized.onnx", "model_quantized.onnx", "onnx/model_int8.onnx", "model_int8.onnx", "model.onnx", "onnx/model.onnx"},
+}
+
+// Directory reads a model as it is published: a graph (model.onnx, onnx/model.onnx, onnx/model_quantized.onnx), tokenizer.json and
+// config.json, and tokenizer_config.json where there is one. The graph stays on disk; it is read once for its digest.
+//
+// A file that is missing is a [*NotFoundError]; a graph of another precision than the one asked for is an error that says so.
+func Directory(name, dir, precision string) (*Files, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, &NotFoundError{Name: name, What: "directory", Tried: []string{dir}}
+	}
+	path, err := findGraph(name, dir, precision)
+	if err != nil {
+		return nil, err
+	}
+	f := &Files{Name: name, GraphPath: path, Source: dir}
+	if f.Digest, f.Precision, err = describe(path); err != nil {
+		return nil, fmt.Errorf("model %q: reading the graph %s: %w", name, path, err)
+	}
+	if precision != "" && precision != f.Precision {
+		return nil, fmt.Errorf("model %q: %s is %s, not %s", name, path, f.Precision, precision)
+	}
+	if f.Tokenizer, err = readFile(name, dir, "tokenizer.json"); err != nil {
+		return nil, err
+	}
+	if f.Config, err = readFile(name, dir, "config.json"); err != nil {
+		return nil, err
+	}
+	// Not every publisher writes this one, and it only ever lowers the length that config.json gives.
+	settings, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("model %q: reading tokenizer_config.json: %w", name, err)
+	}
+	if f.MaxLength, err = maxLength(f.Config, settings); err != nil {
+		return nil, fmt.Errorf("model %q: %w", name, err)
+	}
+	return f, nil
+}
+
+func findGraph(name, dir, precision string) (string, error) {
+	var candidates []string
+	switch precision {
+	case "":
+		candidates = append(append(append(candidates, graphNames[FP32]...), graphNames[INT8]...), graphNames[FP16]...)
+	case FP32, FP16, INT8:
+		candidates = graphNames[precision]
+	default:
+		return "", fmt.Errorf("model %q: precision %q is none of fp32, fp16, int8", name, precision)
+	}
+	tried := make([]string, 0, len(candidates))
+	for _, c := range candidates {
+		path := filepath.Join(dir, filepath.FromSlash(c))
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+		tried = append(tried, path)
+	}
+	return "", &NotFoundError{Name: name, What: "ONNX graph", Tried: tried}
+}
+
+func readFile(name, dir, file string) ([]byte, error) {
+	path := filepath.Join(dir, file)
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, &NotFoundError{Name: name, What: file, Tried: []string{path}}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", name, err)
+	}
+	return data, nil
+}
+
+// describe reads a graph once for its digest, and its headers for the precision of its weights.
+func describe(path string) (digest, precision string, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	size, err := io.Copy(sum, file)
+	if err != nil {
+		return "", "", err
+	}
+	precision, err = weightPrecision(file, size)
+	return hex.EncodeToString(sum.Sum(nil)), precision, err
+}
+
+// maxLength is how many tokens the model takes: its position embeddings, or less where the tokenizer's settings say so.
+func maxLength(config, tokenizerConfig []byte) (int, error) {
+	var c struct {
+		ModelType string `json:"model_type"`
+		Positions int    `json:"max_position_embeddings"`
+	}
+	if err := json.Unmarshal(config, &c); err != nil {
+		return 0, fmt.Errorf("reading config.json: %w", err)
+	}
+	length := c.Positions
+	switch c.ModelType {
+	case "roberta", "xlm-roberta", "camembert":
+		// These count positions from the padding id's place on: two of their embeddings are never a token's.
+		length -= 2
+	}
+	var t struct {
+		// A float, since "no limit" is written as 1e30.
+		Limit float64 `json:"model_max_length"`
+	}
+	if len(tokenizerConfig) > 0 {
+		if err := json.Unmarshal(tokenizerConfig, &t); err != nil {
+			return 0, fmt.Errorf("reading tokenizer_config.json: %w", err)
+		}
+	}
+	if t.Limit > 0 && (length <= 0 || t.Limit < float64(length)) && t.Limit < 1<<20 {
+		length = int(t.Limit)
+	}
+	if length <= 0 {
+		return 0, fmt.Errorf("reading config.json: max_position_embeddings is %d: the model's length is not known", c.Positions)
+	}
+	return length, nil
+}
+
+// NotFoundError names a file of a model that is not there, and every place that was looked at.
+type NotFoundError struct {
+	Name  string   // the model's, as in the configuration
+	What  string   // what is missing
+	Tried []string // paths, in the order in which they were tried
+}
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("model %q: no %s: looked for %s", e.Name, e.What, strings.Join(e.Tried, ", "))
+}
+
+// Hint says what to do about it, for the person at the terminal.
+func (e *NotFoundError) Hint() string {
+	return "a model is a directory with model.onnx, onnx/model.onnx or onnx/model_quantized.onnx, tokenizer.json and config.json, " +
+		"as its publisher lays it out; `source: embedded` needs no files"
+}

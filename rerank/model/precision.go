@@ -1,0 +1,139 @@
+package model
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// weightPrecision tells in which type most of a graph's weights are stored, whatever its file is called.
+//
+// An ONNX file is one protobuf message: ModelProto{graph = 7: GraphProto{initializer = 5: TensorProto{dims = 1, data_type = 2}}}
+// (onnx.proto3 of the ONNX specification). Only the headers of the weights are read; their data is stepped over.
+func weightPrecision(r io.ReaderAt, size int64) (string, error) {
+	weights := map[string]int64{}
+	err := fields(r, 0, size, func(model field) error {
+		if model.number != 7 || model.wire != lengthDelimited {
+			return nil
+		}
+		return fields(r, model.start, model.end, func(graph field) error {
+			if graph.number != 5 || graph.wire != lengthDelimited {
+				return nil
+			}
+			elements, dataType := int64(1), uint64(0)
+			err := fields(r, graph.start, graph.end, func(tensor field) error {
+				switch {
+				case tensor.number == 1 && tensor.wire == lengthDelimited: // dims, packed
+					return varints(r, tensor.start, tensor.end, func(d uint64) { elements *= int64(d) })
+				case tensor.number == 1:
+					elements *= int64(tensor.value)
+				case tensor.number == 2:
+					dataType = tensor.value
+				}
+				return nil
+			})
+			if precision, ok := dataTypes[dataType]; ok {
+				weights[precision] += elements
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return "", fmt.Errorf("not an ONNX graph: %w", err)
+	}
+	if len(weights) == 0 {
+		return "", errors.New("not an ONNX graph: it has no weights")
+	}
+	most := FP32
+	for _, p := range []string{FP16, INT8} {
+		if weights[p] > weights[most] {
+			most = p
+		}
+	}
+	return most, nil
+}
+
+// dataTypes are the values of TensorProto.DataType that weights come in. INT64 is left out: those are shapes and indices.
+var dataTypes = map[uint64]string{1: FP32, 2: INT8 /* UINT8 */, 3: INT8, 10: FP16}
+
+// A field of a protobuf message: a value, or the place of its bytes.
+type field struct {
+	number     uint64
+	wire       uint64
+	value      uint64 // of a varint
+	start, end int64  // of a length-delimited field
+}
+
+const (
+	varint          = 0
+	fixed64         = 1
+	lengthDelimited = 2
+	fixed32         = 5
+)
+
+// fields calls do for each field of the message that stands in [at, end), without reading what a field holds.
+func fields(r io.ReaderAt, at, end int64, do func(field) error) error {
+	for at < end {
+		in := bufio.NewReaderSize(io.NewSectionReader(r, at, min(end-at, 2*binary.MaxVarintLen64)), 2*binary.MaxVarintLen64)
+		read := func() (uint64, error) {
+			v, err := binary.ReadUvarint(in)
+			at += int64(varintLength(v))
+			return v, err
+		}
+		key, err := read()
+		if err != nil {
+			return io.ErrUnexpectedEOF
+		}
+		f := field{number: key >> 3, wire: key & 7}
+		switch f.wire {
+		case varint:
+			if f.value, err = read(); err != nil {
+				return io.ErrUnexpectedEOF
+			}
+		case fixed64:
+			at += 8
+		case fixed32:
+			at += 4
+		case lengthDelimited:
+			length, err := read()
+			if err != nil || length > uint64(end-at) {
+				return io.ErrUnexpectedEOF
+			}
+			f.start, f.end = at, at+int64(length)
+			at = f.end
+		default:
+			return fmt.Errorf("byte %d: wire type %d", at, f.wire)
+		}
+		if at > end {
+			return io.ErrUnexpectedEOF
+		}
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func varints(r io.ReaderAt, start, end int64, do func(uint64)) error {
+	in := bufio.NewReader(io.NewSectionReader(r, start, end-start))
+	for {
+		v, err := binary.ReadUvarint(in)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return io.ErrUnexpectedEOF
+		}
+		do(v)
+	}
+}
+
+func varintLength(v uint64) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}

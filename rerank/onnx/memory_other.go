@@ -1,0 +1,10 @@
+//go:build cgo && bundled && !linux
+
+package onnx
+
+import "errors"
+
+// loadFromMemory is for Linux alone.
+func loadFromMemory([]byte, func(path string) error) error {
+	return errors.New("this system cannot load a library from memory")
+}

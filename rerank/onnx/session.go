@@ -1,0 +1,196 @@
+//go:build cgo
+
+package onnx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// An input is what a graph may ask for. BERT asks for all three, DeBERTa-v2 has no segments.
+type input string
+
+const (
+	inputIDs     input = "input_ids"
+	inputMask    input = "attention_mask"
+	inputSegment input = "token_type_ids"
+)
+
+// openSession loads the graph and sets m.session, m.inputs and m.output.
+func (m *Model) openSession(f *model.Files) error {
+	inputs, outputs, err := signature(f)
+	if err != nil {
+		return err
+	}
+	if m.inputs, err = checkInputs(inputs); err != nil {
+		return err
+	}
+	outputName, shape, err := checkOutput(outputs)
+	if err != nil {
+		return err
+	}
+	m.output = shape
+	options, err := sessionOptions()
+	if err != nil {
+		return err
+	}
+	defer options.Destroy()
+	names := make([]string, len(m.inputs))
+	for i, in := range m.inputs {
+		names[i] = string(in)
+	}
+	if f.GraphPath != "" {
+		m.session, err = ort.NewDynamicAdvancedSession(f.GraphPath, names, []string{outputName}, options)
+	} else {
+		m.session, err = ort.NewDynamicAdvancedSessionWithONNXData(f.Graph, names, []string{outputName}, options)
+	}
+	return err
+}
+
+// sessionOptions make a run a plain function call: on the caller's thread, one operator after the other. Goroutines give the
+// parallelism, which costs less than threads that work on one run and wait for each other.
+func sessionOptions() (_ *ort.SessionOptions, err error) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			o.Destroy()
+		}
+	}()
+	return o, errors.Join(
+		o.SetIntraOpNumThreads(1),
+		o.SetInterOpNumThreads(1),
+		o.SetExecutionMode(ort.ExecutionModeSequential),
+		// Every pair has another length: a memory plan made for one would be kept for each.
+		o.SetMemPattern(false),
+		// A waiting thread that spins would take its processor from the proxy.
+		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		o.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
+		// Runs that are given up are our own doing; all other errors are returned, so nothing needs to be printed as well.
+		o.SetLogSeverityLevel(ort.LoggingLevelFatal),
+	)
+}
+
+// signature reads what the graph takes and gives.
+func signature(f *model.Files) (inputs, outputs []ort.InputOutputInfo, err error) {
+	if f.GraphPath == "" {
+		return ort.GetInputOutputInfoWithONNXData(f.Graph)
+	}
+	// The library reads it off a session of its own: without optimisations that is quick even for a large model.
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer o.Destroy()
+	if err := errors.Join(o.SetIntraOpNumThreads(1), o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll),
+		o.SetLogSeverityLevel(ort.LoggingLevelFatal)); err != nil {
+		return nil, nil, err
+	}
+	return ort.GetInputOutputInfoWithOptions(f.GraphPath, o)
+}
+
+// checkInputs returns the graph's inputs if they are all ones that we know how to fill.
+func checkInputs(found []ort.InputOutputInfo) ([]input, error) {
+	inputs := make([]input, 0, len(found))
+	hasIDs := false
+	for _, in := range found {
+		name := input(in.Name)
+		switch name {
+		case inputIDs:
+			hasIDs = true
+		case inputMask, inputSegment:
+		default:
+			return nil, fmt.Errorf("the graph asks for %q, and only input_ids, attention_mask and token_type_ids can be given: %s", in.Name, describe(found))
+		}
+		d := in.Dimensions
+		if in.DataType != ort.TensorElementDataTypeInt64 || len(d) != 2 || d[0] > 1 || d[1] > 0 {
+			return nil, fmt.Errorf("the graph's %s should be int64 of any batch and any length: %s", in.Name, describe(found))
+		}
+		inputs = append(inputs, name)
+	}
+	if !hasIDs {
+		return nil, fmt.Errorf("the graph does not ask for input_ids: %s", describe(found))
+	}
+	return inputs, nil
+}
+
+// checkOutput returns the name and the shape for one pair of the output that holds the logit.
+func checkOutput(found []ort.InputOutputInfo) (string, ort.Shape, error) {
+	for _, out := range found {
+		if out.Name != "logits" && len(found) > 1 {
+			continue
+		}
+		d := out.Dimensions
+		if out.DataType == ort.TensorElementDataTypeFloat && len(d) > 0 && d[0] <= 1 {
+			switch {
+			case len(d) == 1:
+				return out.Name, ort.NewShape(1), nil
+			case len(d) == 2 && (d[1] == 1 || d[1] < 0):
+				return out.Name, ort.NewShape(1, 1), nil
+			}
+		}
+		break
+	}
+	return "", nil, fmt.Errorf("the graph should give one float32 for each pair, as logits [batch, 1]: %s", describe(found))
+}
+
+func describe(found []ort.InputOutputInfo) string {
+	parts := make([]string, len(found))
+	for i, f := range found {
+		parts[i] = fmt.Sprintf("%s %s%v", f.Name, f.DataType, []int64(f.Dimensions))
+	}
+	return "found " + strings.Join(parts, ", ")
+}
+
+// run runs the model once. It returns when the run has ended, also where ctx ended it, so that everything it used can be freed.
+func (m *Model) run(ctx context.Context, p pair) (_ float32, err error) {
+	mask := make([]int64, len(p.ids))
+	for i := range mask {
+		mask[i] = 1
+	}
+	data := map[input][]int64{inputIDs: p.ids, inputMask: mask, inputSegment: p.segments}
+
+	inputs := make([]ort.Value, 0, len(m.inputs))
+	destroy := func(v ort.Value) { err = errors.Join(err, v.Destroy()) }
+	for _, name := range m.inputs {
+		tensor, err := ort.NewTensor(ort.NewShape(1, int64(len(p.ids))), data[name])
+		if err != nil {
+			return 0, err
+		}
+		defer destroy(tensor)
+		inputs = append(inputs, tensor)
+	}
+	logit, err := ort.NewEmptyTensor[float32](m.output)
+	if err != nil {
+		return 0, err
+	}
+	defer destroy(logit)
+
+	options, err := ort.NewRunOptions()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, options.Destroy()) }()
+	terminated := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(terminated)
+		options.Terminate()
+	})
+	err = m.session.RunWithOptions(inputs, []ort.Value{logit}, options)
+	if !stop() {
+		// Terminate may still be in progress, and the options must outlive it.
+		<-terminated
+	}
+	if err != nil {
+		return 0, err
+	}
+	return logit.GetData()[0], nil
+}
