@@ -29,7 +29,8 @@ type Config struct {
 	// Drain is how the program stops.
 	Drain Drain `yaml:"drain"`
 
-	files []string // what Parse read for "file:" values
+	files  []string // what Parse read for "file:" values
+	source *source
 }
 
 // ServerTLS is the proxy's own certificate. Both files are read again when they change.

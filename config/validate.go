@@ -1,0 +1,253 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxWindow is what a cluster returns in one page unless told otherwise (index.max_result_window).
+const maxWindow = 10_000
+
+// A checker collects what is wrong with a configuration that could be read.
+type checker []Fault
+
+func (k *checker) add(path, format string, args ...any) {
+	*k = append(*k, Fault{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (k *checker) hint(path, hint, format string, args ...any) {
+	*k = append(*k, Fault{Path: path, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+// among checks that value is one of known, or empty.
+func (k *checker) among(path, value string, known ...string) {
+	if value != "" && !slices.Contains(known, value) {
+		k.hint(path, closest(value, known, "it may be "), "does not know %q", value)
+	}
+}
+
+func (c *Config) validate() []Fault {
+	var k checker
+	k.address("listen", c.Listen)
+	if c.Admin.Listen != string(Off) {
+		k.address("admin.listen", c.Admin.Listen)
+	}
+	if c.Listen == c.Admin.Listen && !strings.HasSuffix(c.Listen, ":0") {
+		k.add("admin.listen", "must not be the address of the proxy itself")
+	}
+	if c.TLS != nil && (c.TLS.Certificate == "" || c.TLS.Key == "") {
+		k.add("tls", "needs both certificate and key")
+	}
+	c.Cluster.validate(&k)
+	if len(c.Models) == 0 {
+		k.hint("models", "leave the key out for the model inside the program", "must not be empty")
+	}
+	for name, m := range c.Models {
+		m.validate(&k, "models."+name)
+		if !isLabel(name) {
+			k.add("models."+name, "is a name of something other than letters, digits and . _ -")
+		}
+	}
+	names := map[string]bool{}
+	for i, r := range c.Rules {
+		path := fmt.Sprintf("rules[%d]", i)
+		r.validate(&k, path, c.Models)
+		if names[r.Name] {
+			k.add(path+".name", "is that of another rule")
+		}
+		names[r.Name] = true
+	}
+	c.Limits.validate(&k)
+	k.among("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.among("log.format", c.Log.Format, "auto", "text", "json")
+	return k
+}
+
+// address checks host:port.
+func (k *checker) address(path, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		k.hint(path, "such as 127.0.0.1:9280, or 0.0.0.0:9280 for every interface", "must be host:port, not %q", address)
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		k.add(path, "has a port that is not a number up to 65535: %q", port)
+	}
+}
+
+func (c Cluster) validate(k *checker) {
+	k.among("cluster.kind", c.Kind, KindAuto, KindElasticsearch, KindOpenSearch)
+	k.among("cluster.auth", c.Auth, AuthPassthrough, AuthInjectIfMissing, AuthOverride)
+	if len(c.URLs) == 0 {
+		k.add("cluster.urls", "must not be empty")
+	}
+	secure := false
+	for i, s := range c.URLs {
+		path := fmt.Sprintf("cluster.urls[%d]", i)
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			k.hint(path, "such as http://127.0.0.1:9200", "must be the http or https URL of a node")
+			continue
+		case u.User != nil:
+			k.hint(path, "give cluster.username and cluster.password, with cluster.auth: override", "must not contain credentials")
+		case u.RawQuery != "" || u.Fragment != "":
+			k.add(path, "must end with the path")
+		}
+		secure = secure || u.Scheme == "https"
+	}
+	c.validateCredentials(k)
+	t := c.TLS
+	if t != (ClientTLS{}) && !secure {
+		k.add("cluster.tls", "is given, but no URL of the cluster begins with https")
+	}
+	if (t.Certificate == "") != (t.Key == "") {
+		k.add("cluster.tls", "needs both certificate and key, or neither")
+	}
+	if t.Fingerprint != "" {
+		if b, err := hex.DecodeString(strings.ReplaceAll(t.Fingerprint, ":", "")); err != nil || len(b) != 32 {
+			k.add("cluster.tls.fingerprint", "must be a SHA-256 in hexadecimal, 64 digits")
+		}
+	}
+	if c.MaxConnsPerHost < 0 {
+		k.add("cluster.max_conns_per_host", "must not be negative")
+	}
+	if c.Probe == 0 {
+		k.add("cluster.probe", "must be above 0")
+	}
+	if c.Timeouts.Connect == 0 {
+		k.add("cluster.timeouts.connect", "must be above 0")
+	}
+}
+
+// validateCredentials refuses credentials that would be ignored, which is what a reader would least expect.
+func (c Cluster) validateCredentials(k *checker) {
+	var given []string
+	if c.Username != "" || c.Password != "" {
+		given = append(given, "username and password")
+		if c.Username == "" || c.Password == "" {
+			k.add("cluster", "needs both username and password")
+		}
+	}
+	if c.APIKey != "" {
+		given = append(given, "api_key")
+	}
+	if c.Token != "" {
+		given = append(given, "token")
+	}
+	passes := c.Auth == AuthPassthrough || c.Auth == ""
+	switch {
+	case len(given) > 1:
+		k.add("cluster", "has %s; one of them is wanted", strings.Join(given, " and "))
+	case len(given) == 1 && passes:
+		k.hint("cluster.auth", "auth: override uses them for every client, inject-if-missing for those that send none",
+			"passes the client's own credentials, so %s would not be used", given[0])
+	case len(given) == 0 && !passes:
+		k.add("cluster.auth", "%s needs username and password, api_key, or token", c.Auth)
+	}
+}
+
+func (m Model) validate(k *checker, path string) {
+	if m.Source == "" {
+		k.hint(path+".source", `"embedded", a directory, or the name of a published model`, "must be given")
+	}
+	k.among(path+".precision", m.Precision, "fp32", "int8")
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"max_length", m.MaxLength}, {"workers", m.Workers}, {"queue", m.Queue}} {
+		if n.value < 0 {
+			k.add(path+"."+n.key, "must not be negative")
+		}
+	}
+	if m.MaxLength > 0 && m.MaxLength < 16 {
+		k.add(path+".max_length", "must be at least 16 tokens: a query and some words of the document")
+	}
+}
+
+func (r Rule) validate(k *checker, path string, models map[string]Model) {
+	if !isLabel(r.Name) {
+		k.add(path+".name", "must be of letters, digits and . _ -")
+	}
+	for i, p := range r.Indices {
+		if p == "" || strings.ContainsAny(p, ", \t/") {
+			k.add(fmt.Sprintf("%s.indices[%d]", path, i), "must be one name or pattern, such as products*")
+		}
+	}
+	for i, f := range r.Fields {
+		if f == "" {
+			k.add(fmt.Sprintf("%s.fields[%d]", path, i), "must not be empty")
+		}
+	}
+	if len(r.Fields) > 0 && r.Template != "" {
+		k.add(path+".template", "cannot be given together with fields")
+	}
+	switch {
+	case len(r.Stages) == 0:
+		k.hint(path+".stages", "the models are "+strings.Join(sortedNames(models), ", "), "must say which model is used")
+	case len(r.Stages) > 1:
+		k.add(path+".stages", "has %d stages; this version runs one", len(r.Stages))
+	}
+	for i, s := range r.Stages {
+		at := fmt.Sprintf("%s.stages[%d]", path, i)
+		if _, ok := models[s.Model]; !ok {
+			k.hint(at+".model", closest(s.Model, sortedNames(models), "the models are "), "no model has the name %q", s.Model)
+		}
+		if s.Window < 0 || s.Window > maxWindow {
+			k.add(at+".window", "must be from 1 to %d hits, or 0 for what the budget allows", maxWindow)
+		}
+	}
+	if r.Budget == 0 {
+		k.hint(path+".budget", "rerank: off turns reranking off", "must be above 0")
+	}
+	if r.Total != 0 && r.Total < r.Budget {
+		k.hint(path+".total", "the total holds the cluster's time and the budget", "%s is less than the budget of %s", r.Total, r.Budget)
+	}
+	k.among(path+".fusion.method", r.Fusion.Method, "convex", "none")
+	if r.Fusion.Weight <= 0 || r.Fusion.Weight > 1 || r.Fusion.Weight != r.Fusion.Weight {
+		k.add(path+".fusion.weight", "must be above 0 and at most 1")
+	}
+	k.among(path+".score", r.Score, "sigmoid", "es", "logit", "rank", "keep")
+}
+
+func (l Limits) validate(k *checker) {
+	if l.Request == 0 {
+		k.add("limits.request", "must be above 0")
+	}
+	if l.Response == 0 {
+		k.add("limits.response", "must be above 0")
+	}
+	if l.Memory < l.Response {
+		k.add("limits.memory", "%s is less than one answer may hold (limits.response: %s)", l.Memory, l.Response)
+	}
+	if l.Connections < 0 {
+		k.add("limits.connections", "must not be negative")
+	}
+	if l.Idle == 0 {
+		k.add("limits.idle", "must be above 0")
+	}
+}
+
+// isLabel reports whether s can stand in a header, a metric label and a path of the configuration without being escaped.
+func isLabel(s string) bool {
+	for _, r := range s {
+		if !strings.ContainsRune("._-", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func sortedNames(models map[string]Model) []string {
+	names := make([]string, 0, len(models))
+	for n := range models {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
