@@ -4,12 +4,17 @@
 // judgement with the cluster's own scores, and returns a [Ranking]: an order and the scores to show. It never fails: what could not be
 // done is said in the Ranking's reports, and the cluster's order stands for it.
 //
+// One rule says where every hit goes: the hits that were scored are permuted among the places that they held, and every other hit stays
+// where it was. So a pinned hit keeps its place, a hit without text keeps its place whatever moves around it, what a deadline left
+// unscored follows the scored block in its former order, and beyond the window nothing moves.
+//
 // The package knows nothing of HTTP or JSON.
 package rerank
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -22,9 +27,13 @@ type Hit struct {
 
 // Ranking is the outcome of one Rank call.
 type Ranking struct {
-	Order  []int     // a permutation of the hits' indices, best first
-	Scores []float64 // to show, in Order's order, never rising; NaN only where every hit's Score was NaN and nothing was scored
-	Stages []Report  // one for each stage, in the order in which they ran
+	Order []int // a permutation of the hits' indices, best first
+
+	// Scores are the ones to show, in Order's order. Where something was scored they are finite, exact as float32 (the width of a
+	// cluster's _score) and never rise. Where nothing was, and under [ScaleKeep], they are the cluster's own as they came.
+	Scores []float64
+
+	Stages []Report // one for each stage, in the order in which they ran
 }
 
 // Report says what one stage did.
@@ -32,10 +41,19 @@ type Report struct {
 	Model   string        // the stage's name in the configuration
 	Window  int           // documents offered to the scorer
 	Scored  int           // documents that it scored: a prefix of those offered
-	Skipped string        // why nothing was scored, or "": no_text, timeout, busy, model_error, canceled
+	Skipped string        // why nothing was scored: one of the Skipped constants; "" if something was
 	Err     error         // the cause behind Skipped where there is one, for the log
 	Took    time.Duration // wall time of the stage
 }
+
+// Why a stage scored nothing.
+const (
+	SkippedNoText     = "no_text"     // no hit of the window has a text to judge
+	SkippedTimeout    = "timeout"     // the deadline came before the first score
+	SkippedBusy       = "busy"        // the scorer had no capacity: [ErrBusy]
+	SkippedCanceled   = "canceled"    // the caller went away
+	SkippedModelError = "model_error" // the scorer failed, panicked, or gave scores that cannot be used
+)
 
 // A Scorer judges how well documents answer a query; higher is better, and scores of one call are comparable with each other only.
 //
@@ -50,3 +68,12 @@ type Scorer interface {
 
 // ErrBusy means that a scorer's queue is full, or that waiting for a turn would take longer than the caller's deadline allows.
 var ErrBusy = errors.New("scorer is busy")
+
+// A PanicError is a panic of a scorer or of what it runs, caught where one search could be failed instead of the process.
+type PanicError struct {
+	Value any
+	Stack []byte // of the goroutine that panicked, for the log
+}
+
+// Error leaves the stack out: it belongs in a log record of its own.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
