@@ -1,0 +1,108 @@
+#!/bin/sh
+# Makes the two native libraries that rerankd needs, into .cache/natives/current:
+#
+#   libtokenizers.a     Hugging Face tokenizers behind a C interface, compiled from the Rust sources in the Go module's zip
+#   libonnxruntime.so   ONNX Runtime, out of its wheel on the Python package index
+#
+# and the second one, compressed, at rerank/onnx/bundled/libonnxruntime.so.zst, where `go build -tags bundled` embeds it.
+#
+# Every input is pinned: the wheel and the library in it by digest, the Rust crates by build/tokenizers/Cargo.lock, the Go module by go.sum.
+# Run again, it does nothing. Use: build/natives.sh
+set -eu
+cd "$(dirname "$0")/.."
+root=$PWD
+
+onnxruntime=1.29.0
+tokenizers=$(sed -n 's|.*github.com/daulet/tokenizers v\([0-9.]*\).*|\1|p' go.mod)
+
+fail() {
+	echo "natives: error: $1" >&2
+	echo "hint: $2" >&2
+	exit 1
+}
+
+case "$(uname -s)-$(uname -m)" in
+Linux-x86_64)
+	arch=amd64
+	platform=manylinux_2_28_x86_64
+	wheel_sha256=85f8e8406c52658735fe5c7fbfd3ebaa1ed340768324f6252e4274e374580a23
+	library_sha256=8902e52a04bf6bf26f1613746811d6194f9c97ce7a6a7a28452b48522d3bd8d0
+	;;
+Linux-aarch64)
+	arch=arm64
+	platform=manylinux_2_28_aarch64
+	wheel_sha256=16925ef8497e2c07e4b5ae15b504079b3ab3f65e22c58efd10dde0f3caea969a
+	library_sha256=1444bdca675524f4d265f71397810c9b1f39164b6dccc8f1a39cd81d938e98f4
+	;;
+*)
+	fail "no native libraries are known for $(uname -s) on $(uname -m)" \
+		"put libtokenizers.a and libonnxruntime.so of your own into .cache/natives/current"
+	;;
+esac
+
+# The folder's name says what is in it: the versions, and a digest of how it was made.
+how=$(cat build/natives.sh build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock | sha256sum | cut -c1-12)
+key=tokenizers-$tokenizers-onnxruntime-$onnxruntime-$arch-$how
+made=.cache/natives/$key
+bundle=rerank/onnx/bundled/libonnxruntime.so.zst
+
+place() {
+	# The link and the embedded copy follow the folder. A hard link is as good as a copy and takes no time.
+	ln -sfn "$key" .cache/natives/current
+	if ! [ "$made/onnxruntime.zst" -ef "$bundle" ]; then
+		mkdir -p "$(dirname "$bundle")"
+		ln -f "$made/onnxruntime.zst" "$bundle" 2>/dev/null || cp "$made/onnxruntime.zst" "$bundle"
+	fi
+}
+
+if [ -d "$made" ]; then
+	place
+	exit 0
+fi
+
+need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is not installed" "$2"; }
+need go "install Go 1.26 from your distribution or go.dev"
+need cargo "install Rust 1.75 or later: apt-get install cargo, or rustup"
+need gcc "apt-get install gcc libc6-dev"
+need g++ "apt-get install g++"
+need python3 "apt-get install python3 python3-pip"
+python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip" "apt-get install python3-pip"
+
+# Everything is made in a folder beside the target, which is then renamed: an interrupted run leaves nothing that looks done.
+part=$root/.cache/natives/.part.$$
+mkdir -p "$part"
+trap 'rm -rf "$part"' EXIT
+trap 'exit 130' INT TERM
+
+echo "natives: ONNX Runtime $onnxruntime for linux/$arch"
+echo "onnxruntime==$onnxruntime --hash=sha256:$wheel_sha256" >"$part/requirements.txt"
+python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+	--python-version 311 --implementation cp --abi cp311 --platform "$platform" \
+	--requirement "$part/requirements.txt" --dest "$part/wheel"
+python3 -m zipfile -e "$part"/wheel/onnxruntime-*.whl "$part/onnxruntime"
+mkdir "$part/out"
+mv "$part/onnxruntime/onnxruntime/capi/libonnxruntime.so.$onnxruntime" "$part/out/libonnxruntime.so"
+echo "$library_sha256  $part/out/libonnxruntime.so" | sha256sum --check --quiet ||
+	fail "libonnxruntime.so is not the one that was pinned" "see library_sha256 in build/natives.sh"
+# Who passes the library on passes these on with it.
+mkdir -p "$part/out/licenses/onnxruntime"
+mv "$part/onnxruntime/onnxruntime/LICENSE" "$part/onnxruntime/onnxruntime/ThirdPartyNotices.txt" "$part/out/licenses/onnxruntime/"
+
+echo "natives: compressing it for embedding"
+CGO_ENABLED=0 go run ./build/zstd "$part/out/libonnxruntime.so" "$part/out/onnxruntime.zst"
+
+echo "natives: tokenizers $tokenizers (Rust, about a minute)"
+# Downloaded by name, and so checked against go.sum: the folder may not be there yet in a fresh clone.
+go mod download github.com/daulet/tokenizers
+source=$(go list -m -f '{{.Dir}}' github.com/daulet/tokenizers)
+mkdir "$part/tokenizers"
+cp -r "$source/crates/tokenizers/src" build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock "$part/tokenizers/"
+chmod -R u+w "$part/tokenizers"
+# Without this machine's paths in it the library is the same wherever it is made.
+RUSTFLAGS="--remap-path-prefix=$part/tokenizers=tokenizers --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
+	cargo build --quiet --release --locked --manifest-path "$part/tokenizers/Cargo.toml" --target-dir "$part/target"
+mv "$part/target/release/libtokenizers_ffi.a" "$part/out/libtokenizers.a"
+
+mv "$part/out" "$made"
+place
+echo "natives: made $made"
