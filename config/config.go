@@ -95,10 +95,10 @@ type Timeouts struct {
 
 // Model is one cross-encoder.
 type Model struct {
-	// Source is "embedded" (the model inside the program), a directory with model.onnx, tokenizer.json and config.json, or the name
-	// of a published model, looked for under Directory.
+	// Source is "embedded" (the model inside the program), a directory (beginning with / or .) with model.onnx, tokenizer.json and
+	// config.json, or the name of a published model, looked for under Directory.
 	Source string `yaml:"source"`
-	// Precision is fp32 or int8, where the source has both. Default: what the source has, int8 first.
+	// Precision is fp32, fp16 or int8, where the source has several. Default: what the source has, fp32 first.
 	Precision string `yaml:"precision"`
 	// Directory is where published models lie.
 	Directory string `yaml:"directory"`

@@ -156,7 +156,7 @@ func (m Model) validate(k *checker, path string) {
 	if m.Source == "" {
 		k.hint(path+".source", `"embedded", a directory, or the name of a published model`, "must be given")
 	}
-	k.among(path+".precision", m.Precision, "fp32", "int8")
+	k.among(path+".precision", m.Precision, "fp32", "fp16", "int8")
 	for _, n := range []struct {
 		key   string
 		value int
