@@ -99,6 +99,31 @@ func TestRank(t *testing.T) {
 			[]rerank.Hit{{Text: "9", Score: 1.7014124e38, Hold: true}, {}, {Text: "-2"}, {}, {Text: "2"}, {Text: "7"}, {Text: "8"}},
 			[]int{0, 1, 4, 3, 2, 5, 6}, []float64{1.7014124e38, 3, 3, 3, 0.13533528, 0.09022352, 0.04511176},
 		},
+		{
+			"a single hit", rerank.Ranker{Stages: stage(first(9), 0)},
+			[]rerank.Hit{{Text: "-4", Score: 3}},
+			[]int{0}, []float64{1},
+		},
+		{
+			"the cluster ties", rerank.Ranker{Stages: stage(first(9), 0)},
+			[]rerank.Hit{{Text: "1", Score: 1}, {Text: "2", Score: 1}, {Text: "3", Score: 1}},
+			[]int{2, 1, 0}, []float64{1, 0.75, 0.5},
+		},
+		{
+			"the cluster gave no score", rerank.Ranker{Stages: stage(first(9), 0)},
+			[]rerank.Hit{{Text: "1", Score: math.NaN()}, {Text: "2", Score: math.NaN()}, {Text: "3", Score: math.NaN()}},
+			[]int{2, 1, 0}, []float64{0.5, 0.25, 1e-6},
+		},
+		{
+			"infinite scores", rerank.Ranker{Stages: stage(first(9), 0)},
+			[]rerank.Hit{{Text: "1", Score: math.Inf(1)}, {Text: "1", Score: 0}, {Text: "2", Score: math.Inf(-1)}},
+			[]int{0, 2, 1}, []float64{0.5, 0.5, 0.25},
+		},
+		{
+			"a hit without text above all scored ones, with a better score", rerank.Ranker{Stages: stage(first(9), 0)},
+			[]rerank.Hit{{Score: 9}, {Text: "1", Score: 2}, {Text: "2", Score: 1}},
+			[]int{0, 1, 2}, []float64{0.5, 0.5, 0.5},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.ranker.Rank(t.Context(), "query", test.hits)
@@ -109,6 +134,21 @@ func TestRank(t *testing.T) {
 				t.Errorf("scores (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Equal values keep the cluster's order, also among more hits than an insertion sort takes.
+func TestRankTiesKeepTheirOrder(t *testing.T) {
+	hits := make([]rerank.Hit, 100)
+	for i := range hits {
+		hits[i].Text = fmt.Sprint(i % 3)
+	}
+	ranker := rerank.Ranker{Stages: stage(first(100), 0), Fusion: none}
+	order := ranker.Rank(t.Context(), "query", hits).Order
+	for place := 1; place < len(order); place++ {
+		if a, b := order[place-1], order[place]; a%3 == b%3 && a > b {
+			t.Fatalf("got %v, want equal logits in the cluster's order", order)
+		}
 	}
 }
 
