@@ -16,3 +16,9 @@ type Runner interface {
 	// Vocabulary is a digest of the tokenizer: runners with the same one share token ids.
 	Vocabulary() string
 }
+
+// A Sizer is a Runner that knows how many tokens a run of the pair takes, special tokens included and truncated to the model's length.
+// For a Runner that is none, the cost of a pair is taken from the sum of its two lengths.
+type Sizer interface {
+	Tokens(query, doc []uint32) int
+}
