@@ -21,7 +21,8 @@ COPY go.mod go.sum Makefile ./
 COPY build build/
 RUN --mount=type=cache,target=/go/pkg/mod make natives
 COPY . .
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build make build
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build make build \
+    && cp -r .cache/natives/current/licenses bin/
 
 # Fills a cluster with Debian's package descriptions. It is Debian because that is where apt-get, which knows them, comes from; the
 # lists are fetched into a folder of the program's own, so that it needs no root either.
@@ -37,6 +38,7 @@ FROM debian:12.12-slim AS rerankd
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/bin/rerankd /usr/local/bin/rerankd
 COPY LICENSE NOTICE /usr/share/doc/rerankd/
+COPY --from=build /src/bin/licenses /usr/share/doc/rerankd/licenses/
 # Mount a file of your own over this one for rules, credentials and models. Within a container only 0.0.0.0 can be published.
 COPY deploy/rerankd.yaml /etc/rerankd/rerankd.yaml
 RUN groupadd --gid 65532 rerankd \

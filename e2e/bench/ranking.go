@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rerankd/rerankd/rerank/model"
+	"github.com/rerankd/rerankd/rerank/onnx"
+)
+
+// A way of ranking, by rerankd or by something else on the same model and texts.
+type way struct {
+	name     string
+	wall     series // ms a search, one figure a round
+	cpu      series // the same in processor time; none where it is not known
+	greatest float64
+}
+
+// ranking measures searches of 50 hits from end to end, before a cluster that answers at once.
+func ranking(ctx context.Context, out io.Writer, dir string, o options) error {
+	all := texts(o.rounds * o.searches) // None is asked twice, so no cache can help.
+	files, err := model.Embedded()
+	if err != nil {
+		return err
+	}
+	tokens, err := countTokens(files, all)
+	if err != nil {
+		return fmt.Errorf("counting tokens: %w", err)
+	}
+
+	var answer atomic.Pointer[[]byte]
+	cluster := httptest.NewServer(fakeCluster(&answer))
+	defer cluster.Close()
+	rerankd, url, err := startRerankd(ctx, dir, "", cluster.URL, o)
+	if err != nil {
+		return err
+	}
+	defer rerankd.stop()
+	first := texts(1)[0]
+	first.Query = "warm up"
+	if err := awaitRanking(ctx, url, &answer, first); err != nil {
+		return err
+	}
+
+	other, err := startPadded(ctx, dir, o.python, files)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	ours := &way{name: "rerankd, over HTTP, one pair a run"}
+	var theirs []*way
+	for round := range o.rounds {
+		part := all[round*o.searches : (round+1)*o.searches]
+		scores, err := ours.search(ctx, rerankd, url, &answer, part)
+		if err != nil {
+			return err
+		}
+		if other == nil {
+			continue
+		}
+		results, err := other.rank(part)
+		if err != nil {
+			return fmt.Errorf("ranking in Python: %w", err)
+		}
+		for i, result := range results {
+			if len(theirs) <= i {
+				theirs = append(theirs, &way{name: result.Name})
+			}
+			theirs[i].wall = append(theirs[i].wall, result.Milliseconds)
+			theirs[i].cpu = append(theirs[i].cpu, result.CPU)
+			theirs[i].greatest = max(theirs[i].greatest, greatestDifference(scores, result.Scores))
+		}
+	}
+
+	documents := float64(len(all) * hits)
+	fmt.Fprintf(out, "\n### A search with %d hits ranked, from end to end\n\n", hits)
+	fmt.Fprintf(out, "Embedded model (%s, digest %.12s), ONNX Runtime %s; %.0f tokens a pair on average, query and document; %d searches a round, one after the other, all cores free to use.\n\n",
+		files.Precision, files.Digest, onnx.Version(), float64(tokens)/documents, o.searches)
+	fmt.Fprintln(out, "| way | ms a search | ms a document | µs a token | ms CPU a document | rerankd is faster by | greatest difference of a logit |")
+	fmt.Fprintln(out, "|---|---|---|---|---|---|---|")
+	perToken := 1000 * documents / float64(tokens)
+	row := func(w *way, ratio, difference string) {
+		perDocument := w.wall.scaled(1. / hits)
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", w.name, w.wall, perDocument, perDocument.scaled(perToken), w.cpu.scaled(1./hits), ratio, difference)
+	}
+	row(ours, "1", "–")
+	for _, w := range theirs {
+		row(w, w.wall.over(ours.wall).String()+" ×", figure(w.greatest))
+	}
+	if other == nil {
+		fmt.Fprintf(out, "\nNot compared with Python: %v. To compare:\n\n    python3 -m venv .cache/bench/venv\n    .cache/bench/venv/bin/pip install -r e2e/bench/requirements.txt\n", err)
+		return nil
+	}
+	fmt.Fprintf(out, "\nPython: %s.\n", other.versions)
+	return other.close()
+}
+
+func countTokens(files *model.Files, all []judgement) (int, error) {
+	m, err := onnx.Open(files, onnx.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	sum := 0
+	for _, j := range all {
+		query, err := m.Tokenize(j.Query)
+		if err != nil {
+			return 0, err
+		}
+		for _, text := range j.Docs {
+			doc, err := m.Tokenize(text)
+			if err != nil {
+				return 0, err
+			}
+			sum += m.Tokens(query, doc)
+		}
+	}
+	return sum, nil
+}
+
+// fakeCluster answers every search at once with what it is told to.
+func fakeCluster(answer *atomic.Pointer[[]byte]) http.Handler {
+	reply := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Elastic-Product", "Elasticsearch")
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", reply(`{"name":"bench","version":{"number":"8.19.16"},"tagline":"You Know, for Search"}`))
+	mux.HandleFunc("/{index}/_mapping", reply(`{"bench":{"mappings":{"properties":{"text":{"type":"text"}}}}}`))
+	mux.HandleFunc("/bench/_search", func(w http.ResponseWriter, r *http.Request) { reply(string(*answer.Load()))(w, r) })
+	return mux
+}
+
+// awaitRanking searches until the answer is ranked: what rerankd needs to know of the index, it asks for at the first search.
+func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) error {
+	var err error
+	for range 100 {
+		if _, err = search(ctx, url, answer, j); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+// search does one search and returns the score of each hit in the cluster's order. It must have been ranked whole.
+func search(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) ([]float64, error) {
+	body := searchAnswer(j)
+	answer.Store(&body)
+	request := fmt.Sprintf(`{"size":%d,"query":{"match":{"text":%q}}}`, hits, j.Query)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/bench/_search", strings.NewReader(request))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var page struct {
+		Hits struct {
+			Hits []struct {
+				ID    string  `json:"_id"`
+				Score float64 `json:"_score"`
+			} `json:"hits"`
+		} `json:"hits"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
+	}
+	if said := resp.Header.Get("X-Rerank"); !strings.HasPrefix(said, "applied") || !strings.Contains(said, fmt.Sprintf("scored=%d", hits)) || len(page.Hits.Hits) != hits {
+		return nil, fmt.Errorf("%d hits, X-Rerank: %s; want %d, applied, all scored", len(page.Hits.Hits), said, hits)
+	}
+	scores := make([]float64, hits)
+	for _, hit := range page.Hits.Hits {
+		id, err := strconv.Atoi(hit.ID)
+		if err != nil || id < 0 || id >= hits {
+			return nil, fmt.Errorf("a hit %q that the cluster did not have", hit.ID)
+		}
+		scores[id] = hit.Score
+	}
+	return scores, nil
+}
+
+// search takes one round: the mean over its searches.
+func (w *way) search(ctx context.Context, rerankd *process, url string, answer *atomic.Pointer[[]byte], part []judgement) ([][]float64, error) {
+	before, err := rerankd.cpu()
+	if err != nil {
+		return nil, err
+	}
+	var all [][]float64
+	began := time.Now()
+	for _, j := range part {
+		scores, err := search(ctx, url, answer, j)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, scores)
+	}
+	took := time.Since(began)
+	after, err := rerankd.cpu()
+	if err != nil {
+		return nil, err
+	}
+	n := float64(len(part))
+	w.wall = append(w.wall, took.Seconds()*1000/n)
+	w.cpu = append(w.cpu, (after-before).Seconds()*1000/n)
+	return all, nil
+}
+
+func (s series) scaled(by float64) series {
+	return s.pair(s, func(a, _ float64) float64 { return a * by })
+}
+
+func greatestDifference(a, b [][]float64) float64 {
+	most := 0.0
+	for i := range a {
+		for k := range a[i] {
+			most = max(most, math.Abs(a[i][k]-b[i][k]))
+		}
+	}
+	return most
+}
+
+// padded is padded.py, started once: what one would write in Python around the same model.
+type padded struct {
+	cmd      *exec.Cmd
+	in       io.WriteCloser
+	out      *json.Decoder
+	versions string
+}
+
+// A result is one way's answer to one round.
+type result struct {
+	Name         string      `json:"name"`
+	Milliseconds float64     `json:"milliseconds"` // a search
+	CPU          float64     `json:"cpu"`          // ms a search
+	Scores       [][]float64 `json:"scores"`
+}
+
+func startPadded(ctx context.Context, dir, python string, files *model.Files) (*padded, error) {
+	if _, err := os.Stat(python); err != nil {
+		return nil, err
+	}
+	graph, tokenizer := filepath.Join(dir, "model.onnx"), filepath.Join(dir, "tokenizer.json")
+	if err := errors.Join(os.WriteFile(graph, files.Graph, 0o600), os.WriteFile(tokenizer, files.Tokenizer, 0o600)); err != nil {
+		return nil, err
+	}
+	p := &padded{cmd: exec.CommandContext(ctx, python, "e2e/bench/padded.py", graph, tokenizer, strconv.Itoa(files.MaxLength))}
+	said := new(bytes.Buffer)
+	p.cmd.Stderr = said
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.in, p.out = in, json.NewDecoder(out)
+	if err := p.out.Decode(&p.versions); err != nil {
+		_ = p.close()
+		return nil, fmt.Errorf("starting padded.py: %w\n%s", err, said)
+	}
+	return p, nil
+}
+
+func (p *padded) rank(part []judgement) ([]result, error) {
+	if err := json.NewEncoder(p.in).Encode(part); err != nil {
+		return nil, err
+	}
+	var results []result
+	err := p.out.Decode(&results)
+	return results, err
+}
+
+func (p *padded) close() error {
+	p.in.Close()
+	return p.cmd.Wait()
+}
