@@ -58,7 +58,7 @@ func (c Client) Search(ctx context.Context, index, text string, size int) (Resul
 		Hits struct {
 			Total struct{ Value int }
 			Hits  []struct {
-				Score  float64 `json:"_score"`
+				Score  float64                        `json:"_score"`
 				Source struct{ Name, Summary string } `json:"_source"`
 			}
 		}
