@@ -2,7 +2,6 @@ package demo
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +12,16 @@ import (
 	"strings"
 )
 
-// errNotDebian says that there are no package lists to be had here.
-var errNotDebian = errors.New("this machine is not Debian, so its package descriptions are not to be had")
+// An obstacle is an error that its reader can do something about.
+type obstacle struct{ what, hint string }
+
+func (o obstacle) Error() string { return o.what }
+func (o obstacle) Hint() string  { return o.hint }
+
+var errNotDebian = obstacle{
+	what: "this machine is not Debian, so there are no package descriptions to take from it",
+	hint: `take other documents: --data FILE.ndjson, one JSON object a line with "name", "summary", "description" and "queries" (searches that it should answer)`,
+}
 
 const aptHelper = "/usr/lib/apt/apt-helper"
 

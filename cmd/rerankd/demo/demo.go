@@ -43,10 +43,10 @@ type Options struct {
 	Color bool // the terminal shows colours
 }
 
-// page is how many hits a search asks for; depth is how far down the cluster's own ranking a hit is looked up to say whence it came.
 const (
-	page  = 10
-	depth = 100
+	page    = 10  // hits that a search asks for
+	shallow = 30  // hits that reranking is likely to reach
+	depth   = 100 // how far down the cluster's own ranking a hit is looked up to say whence it came
 )
 
 // Run gives the demonstration, and unless told otherwise stays up until ctx ends, which is no error then.
@@ -94,6 +94,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	reranked := Client{URL: withUser(url, o.Cluster)}
 
 	if queries := corpus.HeldOut(); len(queries) > 0 {
+		// The mapping is read aside from the searches, and the first one finds it unread: this is that search.
+		if _, err := reranked.Search(ctx, o.Index, queries[0].Text, page); err != nil {
+			return err
+		}
 		if err := show(ctx, out, cluster, reranked, o, queries); err != nil {
 			return err
 		}
@@ -101,7 +105,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	} else {
-		out.note("The file names no queries for held-out documents, so there is nothing to measure. Give its lines \"queries\": [\"…\"].")
+		out.note("\nThe file has no queries to measure with. Its lines may carry them: \"queries\": [\"what one would search this by\", …]")
 	}
 	if o.Once {
 		return nil
@@ -155,26 +159,36 @@ func fill(ctx context.Context, cluster Client, o Options, corpus *Corpus) error 
 	return nil
 }
 
-// show prints a few searches side by side.
+// show prints a few searches side by side: drawn among those whose right answer is far down in the cluster's own ranking or high, but is there.
+// Reranking cannot find what the cluster did not, so the others would show nothing; what becomes of the drawn ones has no part in the choice.
 func show(ctx context.Context, out printer, cluster, reranked Client, o Options, queries []Query) error {
+	deep := make(map[string][]Hit)
+	var found []Query
+	for _, q := range queries {
+		result, err := cluster.Search(ctx, o.Index, q.Text, depth)
+		if err != nil {
+			return err
+		}
+		if i := place(result.Hits, q); 0 < i && i <= shallow {
+			found = append(found, q)
+			deep[q.Text] = result.Hits
+		}
+	}
 	random := rand.New(rand.NewPCG(o.Seed, 0))
-	drawn := random.Perm(len(queries))[:min(o.Show, len(queries))]
-	out.head(fmt.Sprintf("%d of the %d held-out searches, drawn by seed %d", len(drawn), len(queries), o.Seed))
-	out.note("★ the package that the words were written for, by its own authors and not for a search engine")
+	drawn := random.Perm(len(found))[:min(o.Show, len(found))]
+	out.head(fmt.Sprintf("%d searches, drawn by seed %d from the %d whose package (★) is among the cluster's first %d hits", len(drawn), o.Seed, len(found), shallow))
+	out.note("The words are those of the package's own authors, in AppStream; the model has seen neither them nor the package.")
 	for _, i := range drawn {
-		before, err := cluster.Search(ctx, o.Index, queries[i].Text, page)
+		q := found[i]
+		before, err := cluster.Search(ctx, o.Index, q.Text, page)
 		if err != nil {
 			return err
 		}
-		deep, err := cluster.Search(ctx, o.Index, queries[i].Text, depth)
+		after, err := reranked.Search(ctx, o.Index, q.Text, page)
 		if err != nil {
 			return err
 		}
-		after, err := reranked.Search(ctx, o.Index, queries[i].Text, page)
-		if err != nil {
-			return err
-		}
-		out.sideBySide(queries[i], before, after, deep.Hits)
+		out.sideBySide(q, before, after, deep[q.Text])
 	}
 	return nil
 }
@@ -184,7 +198,7 @@ func measure(ctx context.Context, out printer, cluster, reranked Client, o Optio
 	if o.Measure > 0 && o.Measure < len(queries) {
 		queries = queries[:o.Measure]
 	}
-	out.head(fmt.Sprintf("All %d of them", len(queries)))
+	out.head(fmt.Sprintf("All %d held-out searches, found or not", len(queries)))
 	bars := mpb.NewWithContext(ctx, mpb.WithOutput(o.Out), mpb.WithWidth(48))
 	bar := bars.AddBar(int64(len(queries)),
 		mpb.BarRemoveOnComplete(),

@@ -73,7 +73,7 @@ func (c Client) corpusOf(ctx context.Context, index string) (string, error) {
 	}
 	held := mappings[index].Mappings.Meta.Corpus
 	if held == "" {
-		return "", fmt.Errorf("index %q is there already and is not the demonstration's: choose another with --index", index)
+		return "", obstacle{fmt.Sprintf("the cluster has an index %q that is not the demonstration's", index), "choose another name with --index"}
 	}
 	return held, nil
 }

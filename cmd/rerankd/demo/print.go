@@ -147,8 +147,8 @@ func (p printer) measurement(m measurement) {
 		gain = p.paint(gain, bold, red)
 	}
 	row("mean reciprocal rank @10", fmt.Sprintf("%.3f", c.Before), fmt.Sprintf("%.3f", c.After), gain)
-	row("★ in the first place", count(m.before, 1), count(m.after, 1), "")
-	row("★ in the first ten places", count(m.before, 0.1), count(m.after, 0.1), "")
+	row("package in the first place", count(m.before, 1), count(m.after, 1), "")
+	row("… in the first ten places", count(m.before, 0.1), count(m.after, 0.1), "")
 	row("milliseconds, median / p99", times(m.beforeTimes), times(m.afterTimes), "")
 	fmt.Fprintf(p.w, "\n  %s better, %s worse, %d the same", p.paint(strconv.Itoa(c.Wins), green), p.paint(strconv.Itoa(c.Losses), red), c.Ties)
 	if m.applied < c.Queries {
