@@ -52,8 +52,8 @@ const (
 var warmLengths = []int{8, 32, 96, 224} // tokens of the document
 
 // Warm makes the first, slow runs, then measures runs of several lengths on all workers at once, and sets and returns the cost. It is
-// called before the first search: what runs beside it is measured too. It takes a second or two for a small model, and with a large one
-// a round beyond two. An error means that the model does not work, or that ctx ended.
+// called before the first search: what runs beside it is measured too. It takes two seconds at most with a small model, and two rounds
+// of a few runs however long they are with a large one. An error means that the model does not work, or that ctx ended.
 func (m *Model) Warm(ctx context.Context) (Cost, error) {
 	query, err := m.runner.Tokenize(warmQuery)
 	if err != nil {
@@ -74,7 +74,7 @@ func (m *Model) Warm(ctx context.Context) (Cost, error) {
 	var wg sync.WaitGroup
 	for worker := range m.workers {
 		wg.Go(func() {
-			for round := range 1 + warmRounds {
+			for round := range 1 + warmRounds { // the first is not counted
 				if round > 1 && time.Since(start) > warmTime {
 					return
 				}
