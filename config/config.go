@@ -187,5 +187,26 @@ type Drain struct {
 	Timeout Duration `yaml:"timeout"`
 }
 
+// EffectiveRules are the rules, or the one that stands for none: every index that is not a system index, by the only model.
+func (c *Config) EffectiveRules() []Rule {
+	if len(c.Rules) > 0 {
+		return c.Rules
+	}
+	r := DefaultRule()
+	r.Name = "default"
+	for name := range c.Models {
+		r.Stages = []Stage{{Model: name}}
+	}
+	return []Rule{r}
+}
+
+// Name is that of the file, as it was given to Parse; "" for a configuration that was made otherwise.
+func (c *Config) Name() string {
+	if c.source == nil {
+		return ""
+	}
+	return c.source.name
+}
+
 // Files are the files that the configuration took secrets from, besides the configuration file itself.
 func (c *Config) Files() []string { return c.files }

@@ -81,6 +81,7 @@ func TestBadFiles(t *testing.T) {
 		"precision":           `models.small.precision: does not know "fp23"|did you mean "fp32"?`,
 		"unknown_model":       `:3:23: rules[0].stages[0].model: no model has the name "smal"|did you mean "small"?`,
 		"ambiguous_model":     `rules[0].stages: must say which model|large, small`,
+		"no_rule_for_models":  `models: has 2 models, and no rule uses`,
 		"two_stages":          `rules[0].stages: has 2 stages`,
 		"window":              `rules[0].stages[0].window: must be from 1 to 10000`,
 		"two_rules_of_a_name": `rules[1].name: is that of another rule`,

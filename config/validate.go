@@ -31,6 +31,14 @@ func (k *checker) among(path, value string, known ...string) {
 	}
 }
 
+// Validate checks a configuration that was made otherwise than by [Parse]; what is wrong with it is an *[Error] without lines.
+func (c *Config) Validate() error {
+	if faults := c.validate(); len(faults) > 0 {
+		return (&source{name: "configuration"}).fail(faults...)
+	}
+	return nil
+}
+
 func (c *Config) validate() []Fault {
 	var k checker
 	k.address("listen", c.Listen)
@@ -52,6 +60,9 @@ func (c *Config) validate() []Fault {
 		if !isLabel(name) {
 			k.add("models."+name, "is a name of something other than letters, digits and . _ -")
 		}
+	}
+	if len(c.Rules) == 0 && len(c.Models) > 1 {
+		k.hint("models", "a rule with stages: [{ model: … }] says which", "has %d models, and no rule uses one of them", len(c.Models))
 	}
 	names := map[string]bool{}
 	for i, r := range c.Rules {
