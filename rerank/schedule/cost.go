@@ -115,10 +115,7 @@ func (m *Model) Warm(ctx context.Context) (Cost, error) {
 	cost.Workers = m.workers
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cost = cost
-	if m.turn == 0 {
-		m.turn = cost.Document(128)
-	}
+	m.cost, m.turn = cost, cost.Document(128)
 	return cost, nil
 }
 

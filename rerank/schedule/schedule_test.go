@@ -270,6 +270,28 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// It need not wait for a worker to find out.
+func TestCancelWhileOthersWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := schedule.New(&runner{fixed: time.Second}, schedule.Options{Workers: 1})
+		defer m.Close()
+		go m.Score(t.Context(), "q", named("a", 1))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.Score(ctx, "q", named("b", 9))
+		synctest.Wait()
+		if s := m.Stats(); s.Queued != 9 {
+			t.Errorf("got %+v, want 9 documents waiting", s)
+		}
+		cancel()
+		synctest.Wait()
+		if s := m.Stats(); s.Queued != 0 || s.Running != 1 || s.Dropped != 9 {
+			t.Errorf("got %+v after the caller left, want none waiting while the other search runs", s)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &runner{fixed: 10 * time.Millisecond}
@@ -298,6 +320,33 @@ func TestBusy(t *testing.T) {
 			t.Errorf("got %v, %v with time enough, want a score", scores, err)
 		}
 		wg.Wait()
+	})
+}
+
+// The estimate of the wait starts from the warm-up's long documents and follows what comes.
+func TestBusyFollowsTheDocuments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := schedule.New(&runner{perToken: time.Millisecond}, schedule.Options{Workers: 1})
+		defer m.Close()
+		if _, err := m.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go m.Score(t.Context(), "", strings.Split(strings.Repeat("x", 100), "")) // runs of 1 ms
+		synctest.Wait()
+		score := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			_, err := m.Score(ctx, "", []string{"x"})
+			return err
+		}
+		if err := score(); !errors.Is(err, rerank.ErrBusy) {
+			t.Errorf("got %v when documents are thought to take 128 ms, want %v", err, rerank.ErrBusy)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if err := score(); err != nil {
+			t.Errorf("got %v when they were seen to take 1 ms, want a score", err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	})
 }
 
@@ -353,6 +402,25 @@ func TestFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A search that has failed keeps no worker: its other runs are aborted.
+func TestFaultAbortsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := schedule.New(&runner{perToken: time.Millisecond, fault: func(text string) error {
+			if text == "score b" {
+				return errors.New("broken")
+			}
+			return nil
+		}}, schedule.Options{Workers: 2})
+		defer m.Close()
+		start := time.Now()
+		_, err := m.Score(t.Context(), "q", []string{strings.Repeat("a", 100), "b", "c"})
+		synctest.Wait()
+		if s := m.Stats(); err == nil || s.Running != 0 || s.Queued != 0 || time.Since(start) != 2*time.Millisecond {
+			t.Errorf("got %v and %+v after %v, want an error and both workers free after 2ms", err, s, time.Since(start))
+		}
+	})
 }
 
 func TestClose(t *testing.T) {
