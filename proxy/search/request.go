@@ -1,67 +1,173 @@
 package search
 
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
 // Request is a search as a client sent it, read but not changed. It keeps the slices that it was parsed from.
-type Request struct{}
+type Request struct {
+	rawQuery string
+	params   params
+	body     []byte // as sent
+	json     []byte // the search itself: the body, or the URL's source parameter; nil where there is neither
+	root     *node  // of json; nil where that is nil
+
+	from, size         int
+	words              string
+	lookup             bool
+	found              []found
+	fields             []string
+	reason             Reason
+	detail             string
+	fixed              string   // what makes the hits that match follow the size of the page; "" where nothing does
+	rescored           int      // hits that a rescorer treats alike; 0 where there is none
+	sourceWhole        bool     // _source comes unfiltered
+	asked              []string // patterns of what the client gets in the hits' fields without us
+	override           Override
+	overrideErr        error
+	queryContext, ours bool // ext.rerank has OpenSearch's section; has members that are ours
+}
 
 // Parse reads a search: the query string of its URL as it stands on the wire, and its body, nil where there is none. An error means that
 // this is not JSON, or not a search that a cluster would accept; it is to be forwarded as it came.
-func Parse(rawQuery string, body []byte) (*Request, error) { return &Request{}, nil }
+func Parse(rawQuery string, body []byte) (*Request, error) {
+	r := &Request{rawQuery: rawQuery, body: body, size: 10}
+	var err error
+	if r.params, err = parseParams(rawQuery); err != nil {
+		return nil, fmt.Errorf("reading the query string: %w", err)
+	}
+	r.json = body
+	source := r.params.get("source")
+	if source != nil {
+		if len(body) > 0 {
+			return nil, errors.New("a body, and another in the source parameter")
+		}
+		r.json = []byte(source.value)
+	}
+	if len(bytes.TrimSpace(r.json)) == 0 {
+		r.json = nil
+	}
+	if r.json != nil {
+		if r.root, err = parseNode(r.json); err != nil {
+			return nil, fmt.Errorf("reading the body: %w", err)
+		}
+		if r.root.kind != '{' {
+			return nil, errors.New("reading the body: not an object")
+		}
+	}
+	if err := r.readPage(); err != nil {
+		return nil, err
+	}
+	r.readExt()
+	r.readWords()
+	r.readSource()
+	r.judge()
+	return r, nil
+}
+
+// readPage reads from and size. The URL's win over the body's.
+func (r *Request) readPage() error {
+	for _, v := range []struct {
+		name string
+		to   *int
+	}{{"from", &r.from}, {"size", &r.size}} {
+		if p := r.params.get(v.name); p != nil {
+			n, err := strconv.ParseInt(p.value, 10, 32)
+			if err != nil || n < 0 {
+				return fmt.Errorf("reading %s: %q is no count", v.name, p.value)
+			}
+			*v.to = int(n)
+		} else if n := r.root.get(v.name); n != nil {
+			count, ok := n.whole(r.json)
+			if !ok || count < 0 {
+				return fmt.Errorf("reading %s: %s is no count", v.name, n.raw(r.json))
+			}
+			*v.to = count
+		}
+	}
+	return nil
+}
+
+// readWords collects the texts of the search, and decides which are the user's words. A q in the URL takes the place of the body's query.
+func (r *Request) readWords() {
+	w := walker{src: r.json}
+	all := scope{boost: 1, tier: typed}
+	outright := scope{boost: 1, tier: explicit}
+	if r.override.Query != "" {
+		w.add("ext", "ext.rerank", r.override.Query, isQuoted(r.override.Query), nil, outright)
+	}
+	if user, ok := r.root.get("ext").get("ubi").get("user_query").str(r.json); ok {
+		w.add("ext", "ext.ubi.user_query", user, isQuoted(user), nil, outright)
+	}
+	if q := r.params.get("q"); q != nil {
+		text, named := cleanQueryString(bounded(q.value))
+		w.add("query_string", "q", text, isQuoted(q.value), append(r.params.list("df"), named...), all)
+		w.query(r.root.get("query"), "query", all.not("q in the URL takes its place"))
+	} else {
+		w.query(r.root.get("query"), "query", all)
+	}
+	standard := r.root.get("retriever").get("standard")
+	w.query(standard.get("query"), "retriever.standard.query", all)
+	w.each(standard.get("filter"), "retriever.standard.filter", all.not("filter"))
+	for i, knn := range r.root.get("knn").elements() {
+		w.knn(&knn, fmt.Sprintf("knn[%d]", i), all)
+	}
+	r.words = choose(w.found)
+	r.lookup = isLookup(w.found, r.words)
+	r.fields = chosenFields(w.found)
+	r.found, r.fixed = w.found, w.fixed
+	if w.unknown != "" {
+		r.forbid(Unsupported, "query "+w.unknown)
+	}
+}
 
 // From returns how many hits precede the client's page; the cluster's default is 0.
-func (r *Request) From() int { return 0 }
+func (r *Request) From() int { return r.from }
 
 // Size returns how many hits the client's page has at most; the cluster's default is 10.
-func (r *Request) Size() int { return 10 }
+func (r *Request) Size() int { return r.size }
 
 // Window returns how many of the first hits may be reranked where want are wished for. It is less than want where the cluster itself
 // treats only so many hits alike (a rescore window), or where asking for more hits would change which ones match (a knn search whose k
-// follows size, a hybrid query, a search pipeline); then it is the page. A page that begins at Window or after it is beyond the window.
-func (r *Request) Window(want int) int { return want }
+// follows size, a hybrid query, a search pipeline); then it is the first page, and 0 for the others. A page that begins at Window or after it is beyond the
+// window.
+func (r *Request) Window(want int) int {
+	if r.rescored > 0 {
+		want = min(want, r.rescored)
+	}
+	switch {
+	case r.fixed != "" && r.from > 0:
+		return 0
+	case r.fixed != "":
+		want = min(want, r.size)
+	}
+	return max(want, 0)
+}
 
 // Words returns the user's own words, with the syntax of query languages taken off and white space collapsed, or "" where there are none.
-func (r *Request) Words() string { return "" }
+// What the body says outright, in ext.rerank or ext.ubi, comes before what the query says.
+func (r *Request) Words() string { return r.words }
 
 // Lookup reports whether the words name one thing: a single token with a digit in it, an e-mail address or a URL, or a query that is
 // quoted as a whole. The exact match is what such a search wants, and a model that reads for meaning tends to lose it.
-func (r *Request) Lookup() bool { return false }
+func (r *Request) Lookup() bool { return r.lookup }
 
-// WordsWhy returns every text of the query in the order of the body, with what became of it.
-func (r *Request) WordsWhy() []Leaf { return nil }
+// WordsWhy returns every text of the search in the order in which they are considered, with what became of it.
+func (r *Request) WordsWhy() []Leaf {
+	leaves := make([]Leaf, len(r.found))
+	for i, f := range r.found {
+		leaves[i] = f.Leaf
+	}
+	return leaves
+}
 
 // Fields returns the fields that the query's own texts are matched against, boosts taken off and wildcards kept, the highest boost
 // first, then in order of appearance. Fields of other documents (has_child, has_parent) and vectors are not among them.
-func (r *Request) Fields() []string { return nil }
+func (r *Request) Fields() []string { return r.fields }
 
-// Pass returns why this search must reach the cluster untouched, and a detail for the log. The empty Reason means that it may be reranked.
-// It judges the request's form, not its words: [Request.Words] may still be empty.
-func (r *Request) Pass() (reason Reason, detail string) { return "", "" }
-
-// Original returns the query string and the body that the cluster is to see where the search is not reranked: the client's own bytes,
-// less our override in ext.rerank, which a cluster would refuse as an unknown section.
-func (r *Request) Original() (rawQuery string, body []byte) { return "", nil }
-
-// Overrides returns what the body says to us, in ext.rerank. An error means that it is there but says nothing we understand.
-func (r *Request) Overrides() (Override, error) { return Override{}, nil }
-
-// Override is what one search may say to us in its body:
-//
-//	"ext": {"rerank": "off"}
-//	"ext": {"rerank": {"mode": "on", "query": "words to rank by", "window": 20}}
-//
-// OpenSearch's own form, {"query_context": {"query_text": …}} or {"query_context": {"query_text_path": …}}, gives Query too.
-type Override struct {
-	Mode   string // "on", "off", or "" where it says neither
-	Query  string // to rank by instead of the query's own words; "" where it does not say
-	Window int    // hits to rerank; 0 where it does not say
-}
-
-// Leaf is one text in a query, with what became of it.
-type Leaf struct {
-	Path   string   // where it stands in the body, query.bool.must[0].match.title, or q for the URL's
-	Query  string   // the type of the query that holds it: match, query_string, knn
-	Fields []string // what it is matched against, as the query names it, boosts taken off
-	Text   string   // cleaned of syntax, white space collapsed
-	Boost  float64  // the product of its own boost and of those around it; of its fields the highest
-	Taken  bool     // whether it is (part of) the words
-	Why    string   // why it was not taken; "" where it was
-}
+// Pass returns why this search must reach the cluster as [Request.Original] says, and a detail for the log. The empty Reason means that
+// it may be reranked. It judges the request's form, not its words: [Request.Words] may still be empty.
+func (r *Request) Pass() (reason Reason, detail string) { return r.reason, r.detail }

@@ -1,38 +1,262 @@
 package search
 
-import "math"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// pinned is the least score of a pinned hit: pinned queries and rules lift theirs to 2^127 and more, where no other score comes to.
+const pinned = 1 << 127
 
 // Response is a search response, indexed but not decoded. It keeps the slice that it was parsed from.
-type Response struct{}
+type Response struct {
+	body     []byte
+	took     span
+	maxScore span
+	array    span // of the hits, brackets included
+	hits     []hit
+	timedOut bool
+	failed   int
+}
+
+// A span is where a value stands. No value stands at 0, so the zero span means that there is none.
+type span struct{ start, end int }
+
+func (s span) has() bool             { return s.end > 0 }
+func (s span) of(body []byte) []byte { return body[s.start:s.end] }
+
+type hit struct {
+	span
+	index, id, score, rank, source, fields, ignored span
+}
 
 // ParseResponse indexes the body of a search response. An error means that it is not JSON, or not a search response as we know it (no
-// hits, one of the names that we would have to change given twice); it is to be passed on as it came.
-func ParseResponse(body []byte) (*Response, error) { return &Response{}, nil }
+// hits, or one of the names that we would have to change given twice); it is to be passed on as it came.
+func ParseResponse(body []byte) (*Response, error) {
+	p := &Response{body: body}
+	// The decoder reads a bytes.Buffer in place, without a copy. It stops at 10,000 levels.
+	d := reader{jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
+	if err := p.read(d); err != nil {
+		return nil, fmt.Errorf("reading the response: %w", err)
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return nil, errors.New("reading the response: data after its end")
+	}
+	if !p.array.has() {
+		return nil, errors.New("reading the response: no hits in it")
+	}
+	return p, nil
+}
+
+func (p *Response) read(d reader) error {
+	_, err := d.object(func(name string) error {
+		switch name {
+		case "took":
+			return d.once(&p.took)
+		case "timed_out":
+			value, err := d.ReadValue()
+			p.timedOut = string(value) == "true"
+			return err
+		case "_shards":
+			return p.readShards(d)
+		case "hits":
+			return p.readHits(d)
+		case "error":
+			return errors.New("it holds an error")
+		}
+		return d.SkipValue()
+	})
+	return err
+}
+
+func (p *Response) readShards(d reader) error {
+	_, err := d.object(func(name string) error {
+		if name != "failed" {
+			return d.SkipValue()
+		}
+		value, err := d.ReadValue()
+		if err == nil {
+			p.failed, err = strconv.Atoi(string(value))
+		}
+		return err
+	})
+	return err
+}
+
+func (p *Response) readHits(d reader) error {
+	if p.array.has() {
+		return errors.New("hits given twice")
+	}
+	_, err := d.object(func(name string) error {
+		switch name {
+		case "max_score":
+			return d.once(&p.maxScore)
+		case "hits":
+			if p.array.has() {
+				return errors.New("hits.hits given twice")
+			}
+			return p.readArray(d)
+		}
+		return d.SkipValue()
+	})
+	return err
+}
+
+func (p *Response) readArray(d reader) error {
+	if d.PeekKind() != '[' {
+		return errors.New("hits.hits is not an array")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	start := d.offset() - 1
+	for d.PeekKind() == '{' {
+		h, err := readHit(d)
+		if err != nil {
+			return err
+		}
+		p.hits = append(p.hits, h)
+	}
+	if d.PeekKind() != ']' {
+		return errors.New("a hit is not an object")
+	}
+	_, err := d.ReadToken()
+	p.array = span{start, d.offset()}
+	return err
+}
+
+func readHit(d reader) (h hit, err error) {
+	h.span, err = d.object(func(name string) error {
+		switch name {
+		case "_index":
+			return d.once(&h.index)
+		case "_id":
+			return d.once(&h.id)
+		case "_score":
+			return d.once(&h.score)
+		case "_rank":
+			return d.once(&h.rank)
+		case "_source":
+			return d.once(&h.source)
+		case "fields":
+			return d.once(&h.fields)
+		case "ignored_field_values":
+			return d.once(&h.ignored)
+		}
+		return d.SkipValue()
+	})
+	return h, err
+}
+
+// A reader walks over JSON and notes where values stand.
+type reader struct{ *jsontext.Decoder }
+
+func (d reader) offset() int { return int(d.InputOffset()) }
+
+// object reads an object, or anything else in its place as if it were empty. member is called before each value, and reads it.
+func (d reader) object(member func(name string) error) (span, error) {
+	if d.PeekKind() != '{' {
+		return span{}, d.SkipValue()
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return span{}, err
+	}
+	start := d.offset() - 1
+	for d.PeekKind() != '}' {
+		raw, err := d.ReadValue()
+		if err != nil {
+			return span{}, err
+		}
+		if err := member(nameOf(raw)); err != nil {
+			return span{}, err
+		}
+	}
+	_, err := d.ReadToken()
+	return span{start, d.offset()}, err
+}
+
+// nameOf returns a member's name. Names that are of use here are given without being copied.
+func nameOf(raw jsontext.Value) string {
+	switch string(raw) {
+	case `"_index"`:
+		return "_index"
+	case `"_id"`:
+		return "_id"
+	case `"_score"`:
+		return "_score"
+	case `"_source"`:
+		return "_source"
+	case `"fields"`:
+		return "fields"
+	}
+	return unquote(raw)
+}
+
+// once reads a value and notes where it stands. The same name again is an error: clients differ in which of two they believe.
+func (d reader) once(s *span) error {
+	if s.has() {
+		return errors.New("a name given twice")
+	}
+	value, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	end := d.offset()
+	*s = span{end - len(value), end}
+	return nil
+}
 
 // Hits returns how many hits the response holds.
-func (p *Response) Hits() int { return 0 }
+func (p *Response) Hits() int { return len(p.hits) }
 
 // Score returns the cluster's score of hit i, NaN where it gives none.
-func (p *Response) Score(i int) float64 { return math.NaN() }
+func (p *Response) Score(i int) float64 { return p.number(p.hits[i].score) }
+
+func (p *Response) number(s span) float64 {
+	if s.has() {
+		if v, err := strconv.ParseFloat(string(s.of(p.body)), 64); err == nil {
+			return v
+		}
+	}
+	return math.NaN()
+}
 
 // Held reports whether hit i is pinned to its place: pinned queries and rules give it a score of 2^127 or more.
-func (p *Response) Held(i int) bool { return false }
+func (p *Response) Held(i int) bool { return p.Score(i) >= pinned }
 
-// Index returns the _index of hit i as the response spells it, and ID its _id; "" where it has none.
-func (p *Response) Index(i int) string { return "" }
+// Index returns the _index of hit i, "" where it has none.
+func (p *Response) Index(i int) string { return p.string(p.hits[i].index) }
 
-// ID returns the _id of hit i; see [Response.Index].
-func (p *Response) ID(i int) string { return "" }
+// ID returns the _id of hit i, "" where it has none.
+func (p *Response) ID(i int) string { return p.string(p.hits[i].id) }
+
+func (p *Response) string(s span) string {
+	if !s.has() || p.body[s.start] != '"' {
+		return ""
+	}
+	return unquote(s.of(p.body))
+}
 
 // Took returns the milliseconds that the cluster says it took, 0 where it does not say.
-func (p *Response) Took() int { return 0 }
+func (p *Response) Took() int {
+	if !p.took.has() {
+		return 0
+	}
+	ms, err := strconv.Atoi(string(p.took.of(p.body)))
+	if err != nil {
+		return 0
+	}
+	return ms
+}
 
 // TimedOut reports whether the cluster cut the search short: the hits are some of those that match.
-func (p *Response) TimedOut() bool { return false }
+func (p *Response) TimedOut() bool { return p.timedOut }
 
 // FailedShards returns how many shards failed.
-func (p *Response) FailedShards() int { return 0 }
-
-// Text returns what the model is to read of hit i, "" where none of t's fields has a text. It is read from _source, and from fields where
-// _source has nothing.
-func (p *Response) Text(i int, t Template) string { return "" }
+func (p *Response) FailedShards() int { return p.failed }

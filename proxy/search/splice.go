@@ -1,15 +1,147 @@
 package search
 
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
 // Page is what [Response.Splice] writes.
 type Page struct {
 	From, Size int       // the client's page, as a part of the response's hits: Widened.From and Widened.Size
 	Order      []int     // a permutation of the response's hits, best first; nil keeps their order
-	Scores     []float64 // to show, in Order's order, never rising; NaN leaves a hit's own score
+	Scores     []float64 // to show, in Order's order, never rising; nil, or NaN for one, leaves a hit its own score
 	KeepScores bool      // show the cluster's scores instead: the i-th place shows what the cluster's i-th hit had
 	AddTook    int       // milliseconds to be added to took
 	Strip      *Widened  // the request that the response answers: what only we asked for is taken out of the hits; nil takes out nothing
 }
 
 // Splice writes the response with the hits in pg's order, cut to pg's page. Only the order of the hits, _score, max_score, took and
-// _rank differ from the response's bytes, and what Strip takes out. An error means that pg does not fit the response.
-func (p *Response) Splice(pg Page) ([]byte, error) { return nil, nil }
+// _rank differ from the response's bytes, and what Strip takes out. White space between hits stays where it is; the hits move.
+//
+// max_score is that of the whole result, as it is for the clusters: every page shows the score of the first place, where the cluster gave
+// a number. _rank stays with the place. An error means that pg does not fit the response.
+func (p *Response) Splice(pg Page) ([]byte, error) {
+	if err := p.check(pg); err != nil {
+		return nil, err
+	}
+	edits := []edit{p.page(pg)}
+	if pg.AddTook > 0 && p.took.has() && p.Took() >= 0 {
+		edits = append(edits, edit{p.took.start, p.took.end, strconv.Itoa(p.Took() + pg.AddTook)})
+	}
+	if len(p.hits) > 0 && !pg.KeepScores && pg.Scores != nil {
+		edits = append(edits, p.rescore(p.maxScore, pg.Scores[0])...)
+	}
+	return apply(make([]byte, 0, len(p.body)+64), p.body, 0, len(p.body), edits), nil
+}
+
+// check makes sure that no hit can be lost or doubled.
+func (p *Response) check(pg Page) error {
+	if pg.From < 0 || pg.Size < 0 {
+		return fmt.Errorf("splicing a page of %d hits from %d", pg.Size, pg.From)
+	}
+	if !pg.KeepScores && pg.Scores != nil && len(pg.Scores) != len(p.hits) {
+		return fmt.Errorf("splicing %d hits with %d scores", len(p.hits), len(pg.Scores))
+	}
+	if pg.Order == nil {
+		return nil
+	}
+	if len(pg.Order) != len(p.hits) {
+		return fmt.Errorf("splicing %d hits in an order of %d", len(p.hits), len(pg.Order))
+	}
+	seen := make([]bool, len(p.hits))
+	for _, i := range pg.Order {
+		if i < 0 || i >= len(seen) || seen[i] {
+			return fmt.Errorf("splicing %d hits in an order that has %d twice or out of range", len(p.hits), i)
+		}
+		seen[i] = true
+	}
+	return nil
+}
+
+// page writes the hits of the page in the place of all hits.
+func (p *Response) page(pg Page) edit {
+	n := len(p.hits)
+	from := min(pg.From, n)
+	to := from + min(pg.Size, n-from)
+	if from == to {
+		e := edit{start: p.array.start + 1, end: p.array.end - 1}
+		if n > 0 && p.body[e.start] != '{' {
+			e.text = " " // pretty, an empty array is [ ]
+		} else if n == 0 {
+			e.text = string(p.body[e.start:e.end])
+		}
+		return e
+	}
+	var b strings.Builder
+	b.Grow(p.hits[n-1].end - p.hits[0].start)
+	for place := from; place < to; place++ {
+		if place > from {
+			gap := place - from
+			b.Write(p.body[p.hits[gap-1].end:p.hits[gap].start])
+		}
+		i := place
+		if pg.Order != nil {
+			i = pg.Order[place]
+		}
+		h := p.hits[i]
+		b.Write(apply(nil, p.body, h.start, h.end, p.hitEdits(h, place, pg)))
+	}
+	return edit{p.hits[0].start, p.hits[n-1].end, b.String()}
+}
+
+// hitEdits returns what changes within a hit that goes to a place.
+func (p *Response) hitEdits(h hit, place int, pg Page) []edit {
+	var edits []edit
+	at := p.hits[place]
+	switch {
+	case pg.KeepScores:
+		edits = p.moved(edits, h.score, at.score)
+	case pg.Scores != nil:
+		edits = append(edits, p.rescore(h.score, pg.Scores[place])...)
+	}
+	edits = p.moved(edits, h.rank, at.rank)
+	if pg.Strip != nil && len(pg.Strip.added) > 0 && (h.fields.has() || h.ignored.has()) {
+		edits = append(edits, p.strip(h, pg.Strip)...)
+	}
+	return edits
+}
+
+// moved puts the value at one span in the place of another.
+func (p *Response) moved(edits []edit, to, from span) []edit {
+	if !to.has() || !from.has() || to == from {
+		return edits
+	}
+	return append(edits, edit{to.start, to.end, string(from.of(p.body))})
+}
+
+// rescore writes a score where there is a number. The same score keeps its spelling.
+func (p *Response) rescore(s span, score float64) []edit {
+	old := p.number(s)
+	if math.IsNaN(old) || math.IsNaN(score) || float32(old) == float32(score) {
+		return nil
+	}
+	return []edit{{s.start, s.end, formatScore(score)}}
+}
+
+// formatScore spells a score as the clusters do, with the fewest digits that give the same 32-bit number back. Rounding to 32 bits never
+// turns scores that fall into scores that rise.
+func formatScore(score float64) string {
+	score = max(-math.MaxFloat32, min(score, math.MaxFloat32))
+	value := float64(float32(score))
+	if abs := math.Abs(value); abs != 0 && (abs < 1e-3 || abs >= 1e7) {
+		text := strconv.FormatFloat(value, 'E', -1, 32)
+		mantissa, exponent, _ := strings.Cut(text, "E")
+		if !strings.Contains(mantissa, ".") {
+			mantissa += ".0"
+		}
+		n, _ := strconv.Atoi(exponent)
+		return mantissa + "E" + strconv.Itoa(n)
+	}
+	text := strconv.FormatFloat(value, 'f', -1, 32)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}

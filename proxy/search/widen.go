@@ -1,5 +1,16 @@
 package search
 
+import (
+	"bytes"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
 // Need is what the ranking wants of a search.
 type Need struct {
 	Window int      // hits to rerank
@@ -12,14 +23,192 @@ type Widened struct {
 	RawQuery string // of the URL
 	Body     []byte // nil where there is none
 	// ContentType is to be set on the request where the body is ours (the client sent none, or sent it in the URL); else "", and the
-	// client's own header stands.
+	// client's own header stands. Elasticsearch wants the version that an Accept header may carry repeated there.
 	ContentType string
 	Changed     bool // whether RawQuery or Body differ from the client's
 	Enlarged    bool // whether it asks for other hits than the client's page
 	Window      int  // hits that may be reranked, counted from the first of the response; the rest keeps its order below them
 	From, Size  int  // the client's page, as a part of the response's hits
+
+	added []string // fields that only we asked for
+	asked []string // patterns of those that the client asked for
 }
 
 // Widen builds the request that fetches what n needs. It is for requests that [Request.Pass] lets through, and never changes r.
-// The client's bytes stay as they are but for from, size, fields, and our own ext.rerank.
-func (r *Request) Widen(n Need) (*Widened, error) { return &Widened{Size: 10, Window: n.Window}, nil }
+// The client's bytes stay as they are but for from, size, fields, and ext.rerank.
+func (r *Request) Widen(n Need) (*Widened, error) {
+	w := &Widened{Window: r.Window(n.Window), From: 0, Size: r.size}
+	from, size := r.from, r.size
+	if n.Widen && r.fixed == "" {
+		from, size = 0, max(w.Window, r.from+r.size)
+		w.From = r.from
+	} else {
+		w.Window = min(w.Window, r.size)
+	}
+	w.Enlarged = from != r.from || size != r.size
+
+	var query, body []edit
+	var insert []string // members for the body
+	r.setCount("from", r.from, from, &query, &body, &insert)
+	r.setCount("size", r.size, size, &query, &body, &insert)
+	if err := r.addFields(w, n.Fields, &body, &insert); err != nil {
+		return nil, err
+	}
+	if len(insert) > 0 {
+		body = append(body, r.insertion(insert))
+	}
+	if r.root.get("ext").get("rerank") != nil {
+		body = append(body, r.withoutExt(func(*node) bool { return true })...)
+	}
+	w.RawQuery, w.Body = r.rawQuery, r.body
+	if len(body) > 0 {
+		base := r.json
+		if base == nil {
+			base = []byte("{}")
+		}
+		w.Body = apply(make([]byte, 0, len(base)+256), base, 0, len(base), body)
+		if len(r.body) == 0 {
+			w.ContentType = "application/json"
+			query = append(query, r.withoutSource()...)
+		}
+	}
+	if len(query) > 0 {
+		w.RawQuery = strings.Trim(string(apply(nil, []byte(r.rawQuery), 0, len(r.rawQuery), query)), "&")
+	}
+	w.Changed = len(query) > 0 || len(body) > 0
+	return w, nil
+}
+
+// Original returns the query string and the body that the cluster is to see where the search is not reranked: the client's own bytes,
+// less our members of ext.rerank, which a cluster would refuse. OpenSearch's own query_context stays.
+func (r *Request) Original() (rawQuery string, body []byte) {
+	if !r.ours {
+		return r.rawQuery, r.body
+	}
+	edits := r.withoutExt(func(m *node) bool { return m.name != "query_context" })
+	body = apply(make([]byte, 0, len(r.json)), r.json, 0, len(r.json), edits)
+	if len(r.body) > 0 {
+		return r.rawQuery, body
+	}
+	source := r.params.get("source")
+	return r.rawQuery[:source.valueStart] + url.QueryEscape(string(body)) + r.rawQuery[source.end:], nil
+}
+
+// setCount puts a new value where the client's stands: in the URL, which wins, else in the body, else in the body as a new member, and
+// where there is no body in the URL.
+func (r *Request) setCount(name string, old, value int, query, body *[]edit, insert *[]string) {
+	if value == old {
+		return
+	}
+	text := strconv.Itoa(value)
+	if p := r.params.get(name); p != nil {
+		*query = append(*query, edit{p.valueStart, p.end, text})
+	} else if n := r.root.get(name); n != nil {
+		*body = append(*body, edit{n.start, n.end, text})
+	} else if r.root != nil {
+		*insert = append(*insert, `"`+name+`":`+text)
+	} else {
+		*query = append(*query, edit{len(r.rawQuery), len(r.rawQuery), "&" + name + "=" + text})
+	}
+}
+
+// addFields asks for the fields that the documents will not show, and that the client has not asked for itself.
+func (r *Request) addFields(w *Widened, fields []string, body *[]edit, insert *[]string) error {
+	w.asked = r.asked
+	if r.sourceWhole {
+		return nil
+	}
+	var spelled []string
+	for _, field := range fields {
+		if slices.Contains(w.added, field) || matches(r.asked, field) {
+			continue
+		}
+		quoted, err := jsontext.AppendQuote(nil, field)
+		if err != nil {
+			return errors.New("a field's name is not UTF-8")
+		}
+		w.added = append(w.added, field)
+		spelled = append(spelled, string(quoted))
+	}
+	list := r.root.get("fields")
+	switch {
+	case len(spelled) == 0:
+	case list == nil:
+		*insert = append(*insert, `"fields":[`+strings.Join(spelled, ",")+"]")
+	case list.kind != '[':
+		return errors.New("fields is not an array")
+	default:
+		text := strings.Join(spelled, ",")
+		if len(bytes.TrimSpace(r.json[list.start+1:list.end-1])) > 0 {
+			text = "," + text
+		}
+		*body = append(*body, edit{list.end - 1, list.end - 1, text})
+	}
+	return nil
+}
+
+// insertion puts new members at the head of the body.
+func (r *Request) insertion(members []string) edit {
+	text := strings.Join(members, ",")
+	if r.root == nil {
+		return edit{1, 1, text} // into {}
+	}
+	stay := len(r.root.children)
+	if ext := r.root.get("ext"); ext.get("rerank") != nil && len(ext.children) == 1 {
+		stay--
+	}
+	if stay > 0 {
+		text += ","
+	}
+	return edit{r.root.start + 1, r.root.start + 1, text}
+}
+
+// withoutExt takes those members out of ext.rerank for which drop says so, all of it where none would be left, and ext with it where it
+// holds nothing else.
+func (r *Request) withoutExt(drop func(*node) bool) []edit {
+	ext := r.root.get("ext")
+	rerank := ext.get("rerank")
+	if rerank.kind == '{' && slices.ContainsFunc(rerank.children, func(m node) bool { return !drop(&m) }) {
+		return without(rerank.children, drop)
+	}
+	if len(ext.children) > 1 {
+		return without(ext.children, func(m *node) bool { return m.name == "rerank" })
+	}
+	return without(r.root.children, func(m *node) bool { return m.name == "ext" })
+}
+
+// withoutSource takes the body that has moved out of the URL.
+func (r *Request) withoutSource() []edit {
+	var edits []edit
+	for _, p := range r.params {
+		if p.name == "source" || p.name == "source_content_type" {
+			edits = append(edits, edit{p.start, min(p.end+1, len(r.rawQuery)), ""})
+		}
+	}
+	return edits
+}
+
+// matches reports whether one of the patterns, with * for any run of characters, stands for the name.
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return glob(pattern, name) })
+}
+
+func glob(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == name
+	}
+	first, last := parts[0], parts[len(parts)-1]
+	if len(name) < len(first)+len(last) || !strings.HasPrefix(name, first) || !strings.HasSuffix(name, last) {
+		return false
+	}
+	name = name[len(first) : len(name)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		_, rest, ok := strings.Cut(name, part)
+		if !ok {
+			return false
+		}
+		name = rest
+	}
+	return true
+}

@@ -1,0 +1,110 @@
+package search
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Override is what one search may say to us in its body:
+//
+//	"ext": {"rerank": "off"}
+//	"ext": {"rerank": {"mode": "on", "query": "words to rank by", "window": 20}}
+//
+// OpenSearch's own form, {"query_context": {"query_text": …}} or {"query_context": {"query_text_path": …}}, gives Query too.
+type Override struct {
+	Mode   string // "on", "off", or "" where it says neither
+	Query  string // to rank by instead of the query's own words; "" where it does not say
+	Window int    // hits to rerank; 0 where it does not say
+}
+
+// Overrides returns what the body says to us, in ext.rerank. An error means that it is there but says nothing we understand.
+func (r *Request) Overrides() (Override, error) { return r.override, r.overrideErr }
+
+func (r *Request) readExt() {
+	ext := r.root.get("ext").get("rerank")
+	if ext == nil {
+		return
+	}
+	r.queryContext = ext.get("query_context") != nil
+	r.ours = ext.kind != '{' || len(ext.children) == 0 || len(ext.children) > 1 || !r.queryContext
+	r.override, r.overrideErr = r.parseOverride(ext)
+	if r.overrideErr != nil {
+		r.override = Override{}
+	}
+}
+
+func (r *Request) parseOverride(ext *node) (Override, error) {
+	var o Override
+	if ext.kind != '{' {
+		return o, o.setMode(ext, r.json)
+	}
+	for i := range ext.children {
+		m := &ext.children[i]
+		ok := true
+		switch m.name {
+		case "mode":
+			if err := o.setMode(m, r.json); err != nil {
+				return o, err
+			}
+		case "query":
+			o.Query, ok = m.str(r.json)
+		case "window":
+			o.Window, ok = m.whole(r.json)
+			ok = ok && o.Window > 0
+		case "query_context":
+			if o.Query == "" {
+				o.Query = r.contextText(m)
+			}
+		default:
+			return o, fmt.Errorf("reading ext.rerank: unknown name %q", m.name)
+		}
+		if !ok {
+			return o, fmt.Errorf("reading ext.rerank.%s: %s", m.name, m.raw(r.json))
+		}
+	}
+	return o, nil
+}
+
+func (o *Override) setMode(n *node, src []byte) error {
+	switch text, _ := n.scalar(src); text {
+	case "on", "true":
+		o.Mode = "on"
+	case "off", "false":
+		o.Mode = "off"
+	default:
+		return fmt.Errorf("reading ext.rerank: %s is neither on nor off", n.raw(src))
+	}
+	return nil
+}
+
+// contextText reads the words out of OpenSearch's query_context. Its path leads through the request as OpenSearch would write it, where
+// {"match": {"title": "words"}} is spelled out as {"match": {"title": {"query": "words"}}}.
+func (r *Request) contextText(context *node) string {
+	if text, ok := context.get("query_text").str(r.json); ok {
+		return text
+	}
+	path, _ := context.get("query_text_path").str(r.json)
+	at := r.root
+	for path != "" && at != nil {
+		if _, isText := at.str(r.json); isText && path == "query" {
+			break
+		}
+		at, path = at.along(path)
+	}
+	text, _ := at.str(r.json)
+	return text
+}
+
+// along takes one step down a dotted path, the longest that a member's name allows, and returns the rest of the path.
+func (n *node) along(path string) (*node, string) {
+	for name := path; ; {
+		if next := n.get(name); next != nil {
+			return next, strings.TrimPrefix(path[len(name):], ".")
+		}
+		cut := strings.LastIndexByte(name, '.')
+		if cut < 0 {
+			return nil, ""
+		}
+		name = name[:cut]
+	}
+}

@@ -1,0 +1,68 @@
+package search
+
+import (
+	"net/url"
+	"strings"
+)
+
+// A param is one parameter of a URL's query string, with the bytes that it stands in.
+type param struct {
+	name, value string
+	start, end  int // of the parameter; the value's spelling ends at end
+	valueStart  int // end where there is no value
+}
+
+// params are read as the clusters read them: both & and ; part them, and of two with the same name the last one counts.
+type params []param
+
+func parseParams(rawQuery string) (params, error) {
+	var all params
+	for start := 0; start < len(rawQuery); {
+		end := len(rawQuery)
+		if i := strings.IndexAny(rawQuery[start:], "&;"); i >= 0 {
+			end = start + i
+		}
+		if start < end {
+			p := param{start: start, end: end, valueStart: end}
+			name, value, found := strings.Cut(rawQuery[start:end], "=")
+			if found {
+				p.valueStart = end - len(value)
+			}
+			var err error
+			if p.name, err = url.QueryUnescape(name); err != nil {
+				return nil, err
+			}
+			if p.value, err = url.QueryUnescape(value); err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
+		start = end + 1
+	}
+	return all, nil
+}
+
+// get returns the parameter that counts, nil where there is none.
+func (ps params) get(name string) *param {
+	for i := len(ps) - 1; i >= 0; i-- {
+		if ps[i].name == name {
+			return &ps[i]
+		}
+	}
+	return nil
+}
+
+// list returns the names in a comma-separated parameter.
+func (ps params) list(name string) []string {
+	p := ps.get(name)
+	if p == nil {
+		return nil
+	}
+	var names []string
+	for s := range strings.SplitSeq(p.value, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			names = append(names, s)
+		}
+	}
+	return names
+}

@@ -1,0 +1,172 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxWords  = 4096 // bytes: more is a document that others are to be like, not a question
+	maxJoined = 4    // different texts that are read as one question
+)
+
+// Leaf is one text in a query, with what became of it.
+type Leaf struct {
+	Path   string   // where it stands in the body, query.bool.must[0].match.title, or q for the URL's
+	Query  string   // the type of the query that holds it: match, query_string, knn
+	Fields []string // what it is matched against, as the query names it, boosts taken off
+	Text   string   // cleaned of syntax, white space collapsed
+	Boost  float64  // the product of its own boost and of those around it; of its fields the highest
+	Taken  bool     // whether it is (part of) the words
+	Why    string   // why it was not taken; "" where it was
+}
+
+// bounded cuts a text that is too long to be taken anyway, so that cleaning it costs no more than it may.
+func bounded(text string) string {
+	if len(text) > 4*maxWords {
+		return text[:4*maxWords]
+	}
+	return text
+}
+
+// unfit returns why a text can be nobody's question, "" where it can.
+func unfit(text string) string {
+	if len(text) > maxWords {
+		return "too long for a question"
+	}
+	if !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) {
+		return "no words"
+	}
+	// One letter is the beginning of a word, typed a moment ago; one Chinese character is a word.
+	if r, size := utf8.DecodeRuneInString(text); size == len(text) && r < 0x2E80 {
+		return "one letter"
+	}
+	return ""
+}
+
+// choose marks the texts that are the words, says of the others why they are not, and returns the words.
+//
+// Applications say the same thing several times: a phrase query beside a match query, the same text against each field. Texts that are
+// equal but for case count once, with the weight of all; a text that another one contains is that one cut short. Of those that remain
+// different, the one with the most weight (boost times number of fields) is taken, and where none has, all of them, in their order.
+func choose(all []found) string {
+	best := fragment + 1
+	for i := range all {
+		if all[i].Why == "" {
+			best = min(best, all[i].tier)
+		}
+	}
+	var distinct []choice
+	for i := range all {
+		f := &all[i]
+		switch {
+		case f.Why != "":
+		case f.tier > best:
+			f.Why = f.tier.beside()
+		default:
+			key := " " + strings.ToLower(f.Text) + " "
+			weight := f.Boost * float64(max(1, len(f.Fields)))
+			if at := slices.IndexFunc(distinct, func(c choice) bool { return c.key == key }); at >= 0 {
+				distinct[at].weight += weight
+				f.Why = "said before"
+			} else {
+				distinct = append(distinct, choice{f, key, weight})
+			}
+		}
+	}
+	distinct = keep(distinct, "part of a longer one", func(c choice) bool {
+		return !slices.ContainsFunc(distinct, func(o choice) bool { return o.key != c.key && strings.Contains(o.key, c.key) })
+	})
+	if len(distinct) > 1 {
+		top := slices.MaxFunc(distinct, func(a, b choice) int { return cmp.Compare(a.weight, b.weight) }).weight
+		distinct = keep(distinct, "less weight than another", func(c choice) bool { return c.weight == top })
+	}
+	var texts []string
+	length := 0
+	for i, c := range distinct {
+		if length += len(c.found.Text) + 1; i > 0 && (i >= maxJoined || length > maxWords) {
+			c.found.Why = "too many different ones"
+			continue
+		}
+		c.found.Taken = true
+		texts = append(texts, c.found.Text)
+	}
+	return strings.Join(texts, " ")
+}
+
+// A choice is a text that may be taken, with the weight of all that say the same.
+type choice struct {
+	found  *found
+	key    string
+	weight float64
+}
+
+// keep returns those choices that ok says, and tells the others why not.
+func keep(choices []choice, why string, ok func(choice) bool) []choice {
+	var kept []choice
+	for _, c := range choices {
+		if ok(c) {
+			kept = append(kept, c)
+		} else {
+			c.found.Why = why
+		}
+	}
+	return kept
+}
+
+// beside says why a text of this tier is not taken where there is one of a better tier.
+func (t tier) beside() string {
+	switch t {
+	case typed:
+		return "the request says outright what the words are"
+	case optional:
+		return "optional, beside a must that has words"
+	case figure:
+		return "a number, beside words"
+	}
+	return "part of a word, beside whole ones"
+}
+
+// chosenFields returns the fields that texts of the query are matched against, the highest boost first. Texts that are not the user's
+// question (a filter, a nudge, a number) say nothing about where the answer is to be read.
+func chosenFields(all []found) []string {
+	type field struct {
+		name  string
+		boost float64
+	}
+	var fields []field
+	for _, f := range all {
+		if f.remote || !f.asks || f.tier > typed && !f.Taken {
+			continue
+		}
+		for i, name := range f.Fields {
+			if at := slices.IndexFunc(fields, func(known field) bool { return known.name == name }); at >= 0 {
+				fields[at].boost = max(fields[at].boost, f.boosts[i])
+			} else {
+				fields = append(fields, field{name, f.boosts[i]})
+			}
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b field) int { return cmp.Compare(b.boost, a.boost) })
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// isLookup reports whether the taken texts name one thing.
+func isLookup(all []found, words string) bool {
+	for _, f := range all {
+		if f.Taken && f.quoted && f.Text == words {
+			return true
+		}
+	}
+	if words == "" || strings.Contains(words, " ") {
+		return false
+	}
+	return strings.ContainsFunc(words, unicode.IsDigit) || strings.Contains(words, "@") || strings.Contains(words, "://")
+}
