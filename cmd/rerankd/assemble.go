@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rerankd/rerankd/backends"
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/proxy/search"
+	"github.com/rerankd/rerankd/rerank"
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// An assembly is a configuration with everything that it names: connections open, models loaded and warm.
+type assembly struct {
+	config  *config.Config
+	backend *backends.Backend
+	models  map[string]*loadedModel // by name in the configuration; only those that a rule in force uses
+	keys    []modelKey              // of models
+	rules   []proxy.Rule
+	close   func()
+}
+
+// assemble opens what c names, and shares with the configurations before it what has not changed. While the kill switch is set no model
+// is loaded, so that nothing can stand in its way; those of former stay, so that they are there when it is released.
+func (p *program) assemble(ctx context.Context, c *config.Config, former *assembly) (a *assembly, err error) {
+	a = &assembly{config: c, models: map[string]*loadedModel{}}
+	var releases []func()
+	a.close = func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+
+	key, err := clusterKey(c.Cluster)
+	if err != nil {
+		return nil, c.Fault("cluster.tls", err)
+	}
+	b, release, err := p.clusters.acquire(key, func() (*backends.Backend, error) {
+		return backends.Open(c.Cluster, backends.Options{Logger: p.logger, Registerer: p.registry})
+	})
+	if err != nil {
+		return nil, c.Fault("cluster", err)
+	}
+	a.backend = b
+	releases = append(releases, release)
+
+	if c.Rerank.IsOff() && former != nil {
+		for _, k := range former.keys {
+			if _, release, ok := p.models.again(k); ok {
+				releases = append(releases, release)
+				a.keys = append(a.keys, k)
+			}
+		}
+	}
+	for i, r := range c.EffectiveRules() {
+		path := fmt.Sprintf("rules[%d]", i)
+		if r.Template != "" {
+			if _, err := search.ParseTemplate(r.Template); err != nil {
+				return nil, c.Fault(path+".template", err)
+			}
+		}
+		rule := proxy.Rule{
+			Name:       r.Name,
+			Indices:    r.Indices,
+			Fields:     r.Fields,
+			Template:   r.Template,
+			Window:     r.Stages[0].Window,
+			Budget:     time.Duration(r.Budget),
+			Total:      time.Duration(r.Total),
+			Off:        r.Rerank.IsOff() || c.Rerank.IsOff(),
+			KeepScores: r.Score == string(rerank.ScaleKeep),
+		}
+		if !rule.Off {
+			stage := r.Stages[0]
+			m, ok := a.models[stage.Model]
+			if !ok {
+				var k modelKey
+				if m, k, release, err = p.openModel(ctx, stage.Model, c.Models[stage.Model]); err != nil {
+					return nil, modelFault(c, stage.Model, err)
+				}
+				releases = append(releases, release)
+				a.models[stage.Model], a.keys = m, append(a.keys, k)
+			}
+			if rule.Window == 0 {
+				rule.Window = window(m.cost, rule.Budget, typicalTokens)
+			}
+			rule.Ranker = &rerank.Ranker{
+				Stages: []rerank.Stage{{Model: stage.Model, Scorer: m.model, Window: rule.Window}},
+				Fusion: rerank.Fusion{Method: rerank.FusionMethod(r.Fusion.Method), Weight: r.Fusion.Weight},
+				Scale:  rerank.Scale(r.Score),
+			}
+			rule.Version = ruleVersion(r, rule.Window, m)
+		}
+		a.rules = append(a.rules, rule)
+	}
+	return a, nil
+}
+
+// openModel finds and loads a model, or takes the one that is loaded.
+func (p *program) openModel(ctx context.Context, name string, c config.Model) (*loadedModel, modelKey, func(), error) {
+	files, err := model.Open(name, c.Source, c.Precision, c.Directory)
+	if err != nil {
+		return nil, modelKey{}, nil, fmt.Errorf("finding the model: %w", err)
+	}
+	key := modelKey{c, files.Digest, files.Precision}
+	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return loadModel(ctx, p.open, files, c) })
+	return m, key, release, err
+}
+
+// modelFault puts an error at the model's place in the configuration, and keeps what is said to do about it.
+func modelFault(c *config.Config, name string, err error) error {
+	fault := c.Fault("models."+name+".source", err)
+	var hinter interface{ Hint() string }
+	if e, ok := errors.AsType[*config.Error](fault); ok && errors.As(err, &hinter) {
+		e.Faults[0].Hint = hinter.Hint()
+	}
+	return fault
+}
+
+// snapshot is the assembly as the proxy takes it.
+func (a *assembly) snapshot() *proxy.Snapshot {
+	l := a.config.Limits
+	return &proxy.Snapshot{
+		Upstream: a.backend,
+		Mappings: a.backend,
+		Rules:    a.rules,
+		Off:      a.config.Rerank.IsOff(),
+		Limits: proxy.Limits{
+			Request:  int64(l.Request),
+			Response: int64(l.Response),
+			Buffered: int64(l.Memory),
+			Idle:     time.Duration(l.Idle),
+		},
+		LogQueries: a.config.Log.Queries,
+		SlowSearch: time.Duration(a.config.Log.Slow),
+		Close:      a.close,
+	}
+}
+
+// clusterKey tells clusters apart by everything that is configured of them, secrets and the contents of certificates included: a
+// certificate that was renewed in its place makes new connections.
+func clusterKey(c config.Cluster) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(c); err != nil {
+		return "", err
+	}
+	for _, s := range []config.Secret{c.Password, c.APIKey, c.Token} { // which JSON shows as ***
+		fmt.Fprintf(h, "%d %s\n", len(s), string(s))
+	}
+	for _, name := range []string{c.TLS.CA, c.TLS.Certificate, c.TLS.Key} {
+		if name == "" {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		h.Write(data)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// ruleVersion changes when anything does that decides the order of hits; remembered orders of another version are not shown.
+func ruleVersion(r config.Rule, window int, m *loadedModel) string {
+	h := sha256.New()
+	_ = json.NewEncoder(h).Encode(r) // plain data
+	fmt.Fprintln(h, window, m.files.Digest, m.files.MaxLength)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/rerankd/rerankd/config"
+)
+
+// isTerminal reports whether a person is looking at w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// newLogHandler writes to w as c says. level may be changed later, by a reload.
+func newLogHandler(w io.Writer, c config.Log, level *slog.LevelVar) slog.Handler {
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" || c.Format != "json" && isTerminal(w) {
+		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000")) // who watches knows the day
+			}
+			return a
+		}
+		return slog.NewTextHandler(w, o)
+	}
+	return slog.NewJSONHandler(w, o)
+}
+
+func logLevel(c config.Log) slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // config has checked it
+	return level
+}

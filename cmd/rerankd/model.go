@@ -1,0 +1,89 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+func newModelCmd(e *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "model",
+		Short: "List the models that rerankd knows, or describe one",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e))
+	return cmd
+}
+
+func newModelListCmd(e *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the models that are known to work",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t := newTable("SOURCE", "PARAMETERS", "PRECISIONS", "LENGTH", "LANGUAGES", "LICENSE").numbers(1, 3)
+			for _, m := range model.Known() {
+				t.row(m.Name, m.Parameters, strings.Join(m.Precisions, " "), strconv.Itoa(m.MaxLength), m.Languages, m.License)
+			}
+			if err := t.print(e.stdout); err != nil {
+				return err
+			}
+			_, err := fmt.Fprint(e.stdout, `
+Any other cross-encoder with a BERT or DeBERTa-v2 type graph and one logit loads too: give its directory as source.
+`)
+			return err
+		},
+	}
+}
+
+func newModelInfoCmd(e *environment) *cobra.Command {
+	var precision, directory string
+	cmd := &cobra.Command{
+		Use:   "info [SOURCE]",
+		Short: "Describe a model: the one inside the program, or a directory",
+		Example: `  rerankd model info
+  rerankd model info ./mxbai-rerank-xsmall-v1 --precision int8
+  rerankd model info mixedbread-ai/mxbai-rerank-xsmall-v1 --directory /var/lib/rerankd/models`,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			source := "embedded"
+			if len(args) > 0 {
+				source = args[0]
+			}
+			f, err := model.Open(source, source, precision, directory)
+			if err != nil {
+				return err
+			}
+			t := newTable()
+			t.row("source", f.Source)
+			t.row("precision", f.Precision)
+			t.row("length", fmt.Sprintf("%d tokens of a query and a document together", f.MaxLength))
+			t.row("license", cmp.Or(f.License, "not said in its files"))
+			t.row("digest", "sha256:"+f.Digest)
+			if err := t.print(e.stdout); err != nil {
+				return err
+			}
+			if source == "embedded" {
+				_, err = fmt.Fprintf(e.stdout, "\n%s", model.Card())
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&precision, "precision", "", "fp32, fp16 or int8, where the source has several")
+	cmd.Flags().StringVar(&directory, "directory", "", "where published models lie")
+	return cmd
+}
+
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usageError{fmt.Errorf("%s takes one argument, and got %d", cmd.CommandPath(), len(args)), "see " + cmd.CommandPath() + " --help"}
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/rerankd/rerankd/backends"
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// A program is the proxy with everything that runs under it, and the configuration that may be exchanged while it runs.
+type program struct {
+	open     func(*model.Files, config.Model) (runner, error)
+	logger   *slog.Logger
+	recent   *admin.Recent
+	registry *prometheus.Registry
+	clusters *shared[string, *backends.Backend]
+	models   *shared[modelKey, *loadedModel]
+	handler  *proxy.Handler // nil until start has succeeded
+	metrics  programMetrics
+	started  time.Time
+	versions map[string]string
+
+	building sync.Mutex // held while a configuration is assembled: one at a time
+	now      atomic.Pointer[state]
+	draining atomic.Bool
+}
+
+var _ admin.Program = (*program)(nil)
+
+// state is what a reload exchanges.
+type state struct {
+	*assembly
+	loaded time.Time
+	fault  error // why the file, as it is now, is not in force
+}
+
+type programMetrics struct {
+	reloadOK, reloadTime prometheus.Gauge
+}
+
+func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *program {
+	p := &program{
+		open:     e.open,
+		logger:   logger,
+		recent:   recent,
+		registry: prometheus.NewRegistry(),
+		clusters: newShared[string](func(b *backends.Backend) { b.Close() }),
+		models:   newShared[modelKey](closeModel),
+		started:  time.Now(),
+		versions: versions(),
+		metrics: programMetrics{
+			reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
+				Name: "rerankd_config_last_reload_successful", Help: "Whether the configuration file, as it was read last, is in force.",
+			}),
+			reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+				Name: "rerankd_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read.",
+			}),
+		},
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rerankd_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": p.versions["rerankd"], "goversion": p.versions["go"], "onnxruntime": p.versions["onnxruntime"]},
+	})
+	info.Set(1)
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		p.metrics.reloadOK, p.metrics.reloadTime, info, modelCollector{p})
+	return p
+}
+
+// start assembles the first configuration and makes the handler. Nothing is left open where it fails.
+func (p *program) start(ctx context.Context, c *config.Config) error {
+	p.building.Lock()
+	defer p.building.Unlock()
+	a, err := p.assemble(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	p.handler = proxy.New(a.snapshot(), proxy.Options{Registerer: p.registry, Logger: p.logger})
+	p.commit(a)
+	return nil
+}
+
+// reload puts another configuration in force, or says why the one before it stays.
+func (p *program) reload(ctx context.Context, load func() (*config.Config, error)) error {
+	p.building.Lock()
+	defer p.building.Unlock()
+	former := p.now.Load()
+	c, err := load()
+	if err == nil {
+		var a *assembly
+		if a, err = p.assemble(ctx, c, former.assembly); err == nil {
+			p.handler.Swap(a.snapshot())
+			p.commit(a)
+			return nil
+		}
+	}
+	p.now.Store(&state{assembly: former.assembly, loaded: former.loaded, fault: err})
+	p.metrics.reloadOK.Set(0)
+	return err
+}
+
+func (p *program) commit(a *assembly) {
+	p.now.Store(&state{assembly: a, loaded: time.Now()})
+	p.metrics.reloadOK.Set(1)
+	p.metrics.reloadTime.SetToCurrentTime()
+}
+
+// close gives back everything; requests must have ended.
+func (p *program) close() {
+	if p.handler != nil {
+		p.handler.Close()
+	}
+}
+
+// Waiting is part of [admin.Program].
+func (p *program) Waiting() []string {
+	s := p.now.Load()
+	switch {
+	case p.draining.Load():
+		return []string{"the program is stopping"}
+	case s == nil:
+		return []string{"the model is being loaded and measured"}
+	case !s.backend.Seen():
+		return []string{"no node of the cluster has answered yet"}
+	}
+	return nil
+}
+
+// Status is part of [admin.Program].
+func (p *program) Status() admin.Status {
+	status := admin.Status{Started: p.started.UTC(), Versions: p.versions, Errors: p.recent.Events()}
+	s := p.now.Load()
+	if s == nil {
+		return status
+	}
+	status.Rerank = string(s.config.Rerank)
+	status.Configuration = admin.Configuration{File: s.config.Name(), Loaded: s.loaded.UTC()}
+	if s.fault != nil {
+		status.Configuration.Error = s.fault.Error()
+	}
+	engine := s.backend.Engine()
+	status.Cluster = admin.Cluster{Kind: engine.Kind, Version: engine.Version}
+	for _, n := range s.backend.Nodes() {
+		node := admin.Node{URL: n.URL, Up: n.Up}
+		if n.Err != nil {
+			node.Error = n.Err.Error()
+		}
+		status.Cluster.Nodes = append(status.Cluster.Nodes, node)
+	}
+	for name, m := range s.models {
+		stats := m.model.Stats()
+		status.Models = append(status.Models, admin.Model{
+			Name: name, Source: m.files.Source, Precision: m.files.Precision, Digest: m.files.Digest, License: m.files.License,
+			MaxLength: m.files.MaxLength, Workers: m.cost.Workers, Milliseconds: milliseconds(m.cost, typicalTokens),
+			Queued: stats.Queued, Scored: stats.Scored,
+		})
+	}
+	slices.SortFunc(status.Models, func(a, b admin.Model) int { return cmp.Compare(a.Name, b.Name) })
+	for i, r := range s.config.EffectiveRules() {
+		rerank := string(config.On)
+		if s.rules[i].Off {
+			rerank = string(config.Off)
+		}
+		status.Rules = append(status.Rules, admin.Rule{
+			Name: r.Name, Indices: r.Indices, Fields: r.Fields, Model: r.Stages[0].Model, Window: s.rules[i].Window,
+			Budget: r.Budget.String(), Rerank: rerank,
+		})
+	}
+	return status
+}
+
+// modelCollector shows the models in memory, which come and go with the configuration.
+type modelCollector struct{ p *program }
+
+var (
+	queuedDesc  = prometheus.NewDesc("rerankd_model_documents_queued", "Documents waiting for the model.", []string{"model"}, nil)
+	scoredDesc  = prometheus.NewDesc("rerankd_model_documents_scored_total", "Documents that the model has scored.", []string{"model"}, nil)
+	droppedDesc = prometheus.NewDesc("rerankd_model_documents_dropped_total", "Documents admitted but not scored: a deadline, a client that went away, a failure.",
+		[]string{"model"}, nil)
+	costDesc = prometheus.NewDesc("rerankd_model_document_seconds", fmt.Sprintf("Time of a document of %d tokens on one worker, as measured by the warm-up.", typicalTokens),
+		[]string{"model"}, nil)
+)
+
+func (c modelCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{queuedDesc, scoredDesc, droppedDesc, costDesc} {
+		ch <- d
+	}
+}
+
+func (c modelCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.p.now.Load()
+	if s == nil {
+		return
+	}
+	for name, m := range s.models {
+		stats := m.model.Stats()
+		ch <- prometheus.MustNewConstMetric(queuedDesc, prometheus.GaugeValue, float64(stats.Queued), name)
+		ch <- prometheus.MustNewConstMetric(scoredDesc, prometheus.CounterValue, float64(stats.Scored), name)
+		ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(stats.Dropped), name)
+		ch <- prometheus.MustNewConstMetric(costDesc, prometheus.GaugeValue, m.cost.Document(typicalTokens).Seconds(), name)
+	}
+}
+
+// describe says in one line what is wrong with a configuration, for a log.
+func describe(err error) string {
+	e, ok := errors.AsType[*config.Error](err)
+	if !ok {
+		return err.Error()
+	}
+	f := e.Faults[0]
+	line := f.File
+	if f.Line > 0 {
+		line += fmt.Sprintf(":%d:%d", f.Line, f.Column)
+	}
+	if f.Path != "" {
+		line += ": " + f.Path
+	}
+	line += ": " + f.Message
+	if f.Hint != "" {
+		line += " (" + f.Hint + ")"
+	}
+	if more := len(e.Faults) - 1; more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rerankd/rerankd/config"
+)
+
+func newServeCmd(e *environment) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve (--cluster URL | -c FILE)",
+		Short: "Stand in front of a cluster and rerank its searches",
+		Long: `Forwards everything to the cluster, and reranks the hits of its searches.
+
+With --cluster alone no configuration is needed: the model inside the program reads the
+fields that a query names, or the title-like and other text fields of the mapping, of as
+many hits as this machine can score within 300 ms; serve measures that at its start.
+
+The configuration file is read again whenever it changes or SIGHUP comes. One that has a
+fault changes nothing, and the log says what the fault is. "rerank: off" in it forwards
+everything untouched, within a second.`,
+		Example: `  rerankd serve --cluster http://127.0.0.1:9200
+  rerankd serve -c /etc/rerankd/rerankd.yaml
+  rerankd serve --cluster http://127.0.0.1:9200 --listen 0.0.0.0:9280`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error { return serve(cmd.Context(), e, o) },
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.listen, "listen", "", "address of the proxy (default 127.0.0.1:9280)")
+	cmd.Flags().StringVar(&o.admin, "admin", "", `address of health, metrics and status, or "off" (default 127.0.0.1:9281)`)
+	return cmd
+}
+
+// serveOptions are the flags of serve: what a file may say too, and what needs a new start.
+type serveOptions struct {
+	clusterOptions
+	listen, admin string
+}
+
+func (o *serveOptions) load(e *environment) (*config.Config, error) {
+	c, err := o.clusterOptions.load(e)
+	if err != nil {
+		return nil, err
+	}
+	if o.listen != "" {
+		c.Listen = o.listen
+	}
+	if o.admin != "" {
+		c.Admin.Listen = o.admin
+	}
+	return c, c.Validate()
+}
+
+func serve(ctx context.Context, e *environment, o serveOptions) error {
+	c, err := o.load(e)
+	if err != nil {
+		return err
+	}
+	// From here on a SIGHUP is a wish and not the end.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	logger, recent, level := e.newLogger(c.Log)
+	s, err := startService(ctx, e, c, logger, recent)
+	if err != nil {
+		return err
+	}
+	printStart(e.stdout, s, c)
+
+	changed := make(chan struct{}, 1)
+	if o.file != "" {
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		files := func() []string { return watchedFiles(o.file, s.program.now.Load().config) }
+		notify := func() {
+			select {
+			case changed <- struct{}{}:
+			default: // one is waiting, and will read the file as it is then
+			}
+		}
+		if err := watch(watching, files, notify, logger); err != nil {
+			logger.Warn("the configuration is not watched; SIGHUP reads it again", "error", err)
+		}
+	}
+	for {
+		reason := "the file has changed"
+		select {
+		case <-ctx.Done():
+			return stop(e, s)
+		case err := <-s.failed:
+			_ = s.stop(0, time.Second)
+			return err
+		case <-hangup:
+			reason = "SIGHUP"
+		case <-changed:
+		}
+		if err := s.reload(ctx, func() (*config.Config, error) { return o.load(e) }); err != nil {
+			if ctx.Err() == nil {
+				logger.Error("reload: the configuration stays as it was", "reason", reason, "error", describe(err))
+			}
+			continue
+		}
+		now := s.program.now.Load().config
+		level.Set(logLevel(now.Log))
+		logger.Info("reload: the configuration is in force", "reason", reason, "rerank", string(now.Rerank), "rules", len(now.EffectiveRules()))
+	}
+}
+
+// stop drains, unless a person is waiting at the terminal.
+func stop(e *environment, s *service) error {
+	d := s.program.now.Load().config.Drain
+	if isTerminal(e.stderr) {
+		d.Delay = 0
+	}
+	err := s.stop(time.Duration(d.Delay), time.Duration(d.Timeout))
+	if err == nil {
+		s.logger.Info("stopped")
+	}
+	return err
+}
+
+// watchedFiles are those that a change of is a change of the configuration.
+func watchedFiles(file string, c *config.Config) []string {
+	files := append([]string{file}, c.Files()...)
+	if c.TLS != nil {
+		files = append(files, c.TLS.Certificate, c.TLS.Key)
+	}
+	for _, f := range []string{c.Cluster.TLS.CA, c.Cluster.TLS.Certificate, c.Cluster.TLS.Key} {
+		if f != "" {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// printStart says what is in front of what, and which URL to use.
+func printStart(w io.Writer, s *service, c *config.Config) {
+	fmt.Fprintf(w, "rerankd is in front of %s. Point your application at\n\n    %s\n\n", strings.Join(c.Cluster.URLs, ", "), s.url)
+	t := newTable()
+	a := s.program.now.Load()
+	if c.Rerank.IsOff() {
+		t.row("rerank", "off: everything is forwarded untouched")
+	}
+	for name, m := range a.models {
+		t.row("model", fmt.Sprintf("%s (%s, %s), %.1f ms for a document of %d tokens, %d at a time",
+			name, m.files.Source, m.files.Precision, milliseconds(m.cost, typicalTokens), typicalTokens, m.cost.Workers))
+	}
+	for i, r := range c.EffectiveRules() {
+		t.row("rule", r.Name+": "+describeRule(r, a.rules[i].Window))
+	}
+	if s.adminURL != "" {
+		t.row("status", s.adminURL+"/status, /metrics, /-/ready")
+	}
+	_ = t.print(w) // a closed standard output is no reason not to serve
+	fmt.Fprintln(w)
+}
+
+// describeRule says in a line what a rule does.
+func describeRule(r config.Rule, window int) string {
+	indices := "every index but system indices"
+	if len(r.Indices) > 0 {
+		indices = strings.Join(r.Indices, ", ")
+	}
+	if r.Rerank.IsOff() {
+		return indices + ": not reranked"
+	}
+	if window == 0 {
+		return indices
+	}
+	why := ""
+	if r.Stages[0].Window == 0 {
+		why = " (what fits, as measured)"
+	}
+	fields := "the fields that the query names, or the mapping's texts"
+	if r.Template != "" {
+		fields = "the template"
+	}
+	if len(r.Fields) > 0 {
+		fields = strings.Join(r.Fields, ", ")
+	}
+	return fmt.Sprintf("%s: %d hits%s in %s; reads %s", indices, window, why, r.Budget, fields)
+}
