@@ -395,3 +395,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Colons without a space after them are part of a text, wherever it stands.
+func TestColonsInTexts(t *testing.T) {
+	for _, file := range []string{
+		"cluster:\n  urls: [http://one:9200/a:b, https://two:9200]",
+		"cluster: { urls: [http://one:9200/a:b, https://two:9200] }",
+		"cluster: { urls: [ 'http://one:9200/a:b', \"https://two:9200\" ] }",
+		"cluster:\n  urls:\n    - http://one:9200/a:b\n    - https://two:9200",
+	} {
+		c, err := Parse("test.yaml", []byte(file), environment)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if diff := cmp.Diff([]string{"http://one:9200/a:b", "https://two:9200"}, c.Cluster.URLs); diff != "" {
+			t.Errorf("%s: want -, got +:\n%s", file, diff)
+		}
+	}
+	if c, err := Parse("test.yaml", []byte("cluster: { urls: [{http: x}] }"), environment); err == nil {
+		t.Errorf("got %v, want a key and a value refused", c.Cluster.URLs)
+	}
+}

@@ -354,8 +354,29 @@ func text(node ast.Node) (string, bool) {
 		return n.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		return n.GetToken().Value, true
+	case *ast.MappingNode:
+		if len(n.Values) == 1 {
+			return text(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return rejoined(n)
 	}
 	return "", false
+}
+
+// rejoined undoes a slip of the YAML library, which within braces takes the [http://a:9200] of a list for a key and a value. A colon with
+// no space after it is part of a plain text (YAML 1.2.2, 7.3.3).
+func rejoined(n *ast.MappingValueNode) (string, bool) {
+	key, ok := n.Key.(*ast.StringNode)
+	if !ok || key.Token.Type != token.StringType || n.Value == nil {
+		return "", false
+	}
+	value := n.Value.GetToken()
+	if value == nil || n.Start == nil || value.Position.Line != n.Start.Position.Line || value.Position.Column != n.Start.Position.Column+1 {
+		return "", false
+	}
+	s, ok := text(n.Value)
+	return key.Value + ":" + s, ok
 }
 
 // kind names a node for people.
