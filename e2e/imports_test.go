@@ -34,7 +34,11 @@ var rooms = []room{
 	{"proxy/search", nil, "the wire format is bytes in and bytes out: fuzzed alone, and used by the command line too"},
 	{"proxy", []string{"config", "rerank", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
-	{"cmd/rerankd", []string{"..."}, "composition happens here, and nowhere else"},
+	{
+		"cmd/rerankd",
+		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/model", "rerank/onnx"},
+		"composition happens here and nowhere else, and no test code comes along",
+	},
 	{"cmd/rerankd/demo", []string{"config", "proxy/...", "rerank/..."}, "the demonstration uses the program's parts; it does not assemble them"},
 	{"e2e/...", []string{"..."}, "tests and benchmarks of the whole may look at all of it"},
 	{"build/...", []string{"build/..."}, "what makes the build cannot need it built"},
