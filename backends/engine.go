@@ -71,16 +71,16 @@ func (e *engine) read(h http.Header) {
 	}
 }
 
-// learn takes what found says. A version is kept as long as the kind is the same and no other version is told: most answers tell none.
+// learn takes what found says, of either kind or version or both. A version is kept as long as the kind is the same and no other version is told: most answers tell none.
 func (e *engine) learn(found Engine) {
 	old := e.known.Load()
-	if e.fixed {
+	if e.fixed || found.Kind == "" {
 		found.Kind = old.Kind
 	}
 	if found.Version == "" && found.Kind == old.Kind {
 		found.Version = old.Version
 	}
-	if found.Kind != "" && found != *old {
+	if found != *old {
 		e.known.CompareAndSwap(old, &found) // lost to another answer: that one is as good
 	}
 }
