@@ -1,0 +1,62 @@
+// Package e2e holds the built program against real clusters. The tests here run where RERANKD_E2E is set, which `make test` and `make e2e`
+// do after building bin/rerankd:
+//
+//	RERANKD_E2E=1       OpenSearch 2.19 and Elasticsearch 8.19
+//	RERANKD_E2E=matrix  OpenSearch 3.8, Elasticsearch 8.14 and 7.17 as well
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rerankd/rerankd/e2e/cluster"
+)
+
+// engines are those that the tests run against; without RERANKD_E2E the test is skipped.
+func engines(t *testing.T) []cluster.Engine {
+	t.Helper()
+	switch os.Getenv("RERANKD_E2E") {
+	case "1":
+		return []cluster.Engine{cluster.OpenSearch219, cluster.Elasticsearch819}
+	case "matrix":
+		return []cluster.Engine{cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717}
+	}
+	t.Skip("needs real clusters: `make test` runs it, or RERANKD_E2E=1 with bin/rerankd built")
+	return nil
+}
+
+// TestLive puts the program in front of each engine and compares what a client gets from it with what the cluster itself gives.
+func TestLive(t *testing.T) {
+	for _, e := range engines(t) {
+		t.Run(string(e), func(t *testing.T) {
+			node := cluster.Start(t, e)
+			node.Index(t, shop, shopMapping, shopDocuments())
+			direct := client{url: node.URL}
+			through := client{url: serve(t, node, shopRules()).url}
+			t.Run("order", func(t *testing.T) { testOrder(t, direct, through) })
+			t.Run("tail", func(t *testing.T) { testTail(t, direct, through) })
+			t.Run("pages", func(t *testing.T) { testPages(t, direct, through) })
+			t.Run("fields", func(t *testing.T) { testFields(t, e, direct, through) })
+			t.Run("errors", func(t *testing.T) { testErrors(t, direct, through) })
+			t.Run("off", func(t *testing.T) { testOff(t, direct, through) })
+			t.Run("passed", func(t *testing.T) { testPassed(t, e, direct, through) })
+			t.Run("others", func(t *testing.T) { testOthers(t, e, direct, through) })
+			t.Run("clients", func(t *testing.T) { testClients(t, node, through) })
+			t.Run("zero config", func(t *testing.T) { testZeroConfig(t, node, direct) })
+		})
+	}
+}
+
+// TestSecured puts the program in front of an Elasticsearch that asks who is there.
+func TestSecured(t *testing.T) {
+	for _, e := range engines(t) {
+		if !e.Elasticsearch() {
+			continue
+		}
+		t.Run(string(e), func(t *testing.T) {
+			node := cluster.StartSecured(t, e)
+			node.Index(t, shop, shopMapping, shopDocuments())
+			testSecured(t, node)
+		})
+	}
+}
