@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	searches  *prometheus.CounterVec
+	stages    *prometheus.HistogramVec
+	scored    *prometheus.CounterVec
+	widened   prometheus.Counter
+	again     *prometheus.CounterVec
+	responses *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		searches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_searches_total",
+			Help: "Searches by the rule that covered them, what became of them (applied, skipped, failed), and why not applied.",
+		}, []string{"rule", "outcome", "reason"}),
+		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "rerankd_search_stage_seconds",
+			Help:    "Time that searches spent: waiting for the cluster, widening, ranking, splicing, and in total.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15), // to 8 s
+		}, []string{"stage"}),
+		scored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_documents_scored_total",
+			Help: "Documents that a model scored for a search.",
+		}, []string{"model"}),
+		widened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rerankd_widened_bytes_total",
+			Help: "Bytes of answers to searches that asked the cluster for more than the client did.",
+		}),
+		again: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_original_again_total",
+			Help: "Searches whose own request was sent to the cluster after a widened one had failed, by why it had.",
+		}, []string{"reason"}),
+		responses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_responses_total",
+			Help: "Responses to clients by class of status; 499 are clients that left before.",
+		}, []string{"code"}),
+	}
+	if r != nil {
+		r.MustRegister(m.searches, m.stages, m.scored, m.widened, m.again, m.responses)
+	}
+	return m
+}
+
+func (m *metrics) response(status int) {
+	code := "none"
+	switch {
+	case status == statusClientGone:
+		code = "499"
+	case status > 0:
+		code = strconv.Itoa(status/100) + "xx"
+	}
+	m.responses.WithLabelValues(code).Inc()
+}
+
+func (m *metrics) search(s *record, outcome string) {
+	m.searches.WithLabelValues(s.rule, outcome, string(s.reason)).Inc()
+	for _, stage := range append(s.times(), stageTime{"total", s.total}) {
+		if stage.took > 0 {
+			m.stages.WithLabelValues(stage.name).Observe(stage.took.Seconds())
+		}
+	}
+	if !s.remembered {
+		for _, stage := range s.stages {
+			if stage.Scored > 0 {
+				m.scored.WithLabelValues(stage.Model).Add(float64(stage.Scored))
+			}
+		}
+	}
+	m.widened.Add(float64(s.widened))
+	if s.again != "" {
+		m.again.WithLabelValues(string(s.again)).Inc()
+	}
+}
