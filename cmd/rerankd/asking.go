@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy/search"
+)
+
+// An asker sends searches through a proxy of its own, on a free port of this machine: check and compare show what an application would
+// get, and not what they would have computed.
+type asker struct {
+	*service
+	client http.Client
+	header http.Header // the caller's credentials
+}
+
+// askOptions are the flags of the commands that ask.
+type askOptions struct {
+	clusterOptions
+	user string
+}
+
+func (o *askOptions) flags(cmd *cobra.Command) {
+	o.clusterOptions.flags(cmd)
+	cmd.Flags().StringVarP(&o.user, "user", "u", "", "NAME:PASSWORD for a cluster that asks for them, as curl has it; or $RERANKD_USER")
+}
+
+// newAsker starts the proxy. close must follow.
+func newAsker(ctx context.Context, e *environment, o askOptions, c *config.Config) (*asker, error) {
+	c.Listen, c.Admin.Listen, c.TLS = "127.0.0.1:0", string(config.Off), nil
+	logger, recent := e.quiet()
+	s, err := startService(ctx, e, c, logger, recent)
+	if err != nil {
+		return nil, err
+	}
+	a := &asker{service: s, header: http.Header{}, client: http.Client{Timeout: time.Minute}}
+	if o.user == "" {
+		o.user, _ = e.lookup("RERANKD_USER")
+	}
+	if o.user != "" {
+		a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(o.user)))
+	}
+	return a, nil
+}
+
+func (a *asker) close() {
+	a.client.CloseIdleConnections()
+	_ = a.stop(0, 5*time.Second) // its own requests have ended
+}
+
+// An answer is what the proxy said to a search.
+type answer struct {
+	*search.Response
+	total   int           // documents that match
+	outcome string        // applied or skipped
+	reason  search.Reason // why skipped
+	rule    string
+	fields  []string // that were read
+	detail  string
+	scored  int
+	window  int
+	ranking time.Duration
+	cluster time.Duration
+}
+
+// errNotFound says that there is no such index.
+var errNotFound = errors.New("there is no such index")
+
+// search sends a search, again while the proxy is still reading the index's mapping.
+func (a *asker) search(ctx context.Context, index string, body map[string]any, rerank bool) (*answer, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		x, err := a.ask(ctx, index, data, rerank)
+		if err != nil || x.reason != search.Warming || wait > 3*time.Second {
+			return x, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (a *asker) ask(ctx context.Context, index string, body []byte, rerank bool) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, "POST", a.url+"/"+url.PathEscape(index)+"/_search", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = a.header.Clone()
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Rerank-Debug", "true")
+	if !rerank {
+		req.Header.Set("X-Rerank", "off")
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return nil, errNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil, refusedError(res.Status)
+	default:
+		return nil, fmt.Errorf("the cluster answered %s: %s", res.Status, clip(string(data), 300))
+	}
+	x := &answer{}
+	if x.Response, err = search.ParseResponse(data); err != nil {
+		return nil, fmt.Errorf("reading the cluster's answer: %w", err)
+	}
+	var totals struct {
+		Hits struct{ Total struct{ Value int } }
+	}
+	_ = json.Unmarshal(data, &totals) // a number before Elasticsearch 7; then it stays 0, and is not shown
+	x.total = totals.Hits.Total.Value
+	x.readHeaders(res.Header)
+	return x, nil
+}
+
+// readHeaders takes apart what the proxy says of a search.
+func (x *answer) readHeaders(h http.Header) {
+	said := parameters(h.Get("X-Rerank"))
+	x.outcome, x.reason = said[""], search.Reason(said["reason"])
+	x.scored, _ = strconv.Atoi(said["scored"])
+	x.window, _ = strconv.Atoi(said["window"])
+	debug := parameters(h.Get("X-Rerank-Debug"))
+	x.rule, x.detail = debug["rule"], debug["detail"]
+	if debug["fields"] != "" {
+		x.fields = strings.Split(debug["fields"], ",")
+	}
+	for _, v := range h.Values("Server-Timing") {
+		for entry := range strings.SplitSeq(v, ",") {
+			p := parameters(entry)
+			ms, _ := strconv.ParseFloat(p["dur"], 64)
+			switch took := time.Duration(ms * float64(time.Millisecond)); p[""] {
+			case "cluster":
+				x.cluster = took
+			case "ranking":
+				x.ranking = took
+			}
+		}
+	}
+}
+
+// parameters reads `word; key=value; key="quoted value"`; the word is under "".
+func parameters(s string) map[string]string {
+	p := map[string]string{}
+	for s != "" {
+		var part string
+		if end := separator(s); end < 0 {
+			part, s = s, ""
+		} else {
+			part, s = s[:end], s[end+1:]
+		}
+		key, value, found := strings.Cut(strings.TrimSpace(part), "=")
+		if !found {
+			key, value = "", key
+		}
+		if unquoted, err := strconv.Unquote(value); err == nil {
+			value = unquoted
+		}
+		p[key] = value
+	}
+	return p
+}
+
+// separator is where the first semicolon outside of quotes is; -1 if there is none.
+func separator(s string) int {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ';' && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
+// A refusedError says that the cluster wants to know who asks.
+type refusedError string
+
+func (e refusedError) Error() string { return "the cluster answered " + string(e) }
+func (e refusedError) Hint() string  { return "give --user NAME:PASSWORD, or set RERANKD_USER" }
