@@ -109,7 +109,7 @@ func (m *Model) Warm(ctx context.Context) (Cost, error) {
 
 	points := make([]point, len(warmLengths))
 	for k, length := range warmLengths {
-		points[k] = point{tokens: float64(m.tokens(query, repeat(doc, length))), took: float64(median(took[k]))}
+		points[k] = point{tokens: float64(m.tokens(query, repeat(doc, length))), took: float64(typical(took[k]))}
 	}
 	cost := fit(points)
 	cost.Workers = m.workers
@@ -128,25 +128,29 @@ func repeat(doc []uint32, n int) []uint32 {
 	return tokens
 }
 
-// median is that of the measurements, which one interruption by another process does not move.
-func median(took []time.Duration) time.Duration {
+// typical is the lower quartile of the measurements. Whatever else runs on the machine while they are taken only ever adds to them, and
+// too high a cost does the greater harm: it keeps the window small and documents from beginning, where too low a one has a run aborted.
+func typical(took []time.Duration) time.Duration {
 	slices.Sort(took)
-	return took[len(took)/2]
+	return took[len(took)/4]
 }
 
 // A point is one measurement: nanoseconds for so many tokens.
 type point struct{ tokens, took float64 }
 
-// fit draws the least-squares line through the points. Neither of its numbers is negative: where noise would have it so, the line is
-// drawn without that one.
+// fit draws the line through the points whose errors are the least in proportion to what was measured (least squares, each point weighing
+// 1/took²): in milliseconds the longest runs, which the bend lifts most, would decide alone and make a short run seem free. Neither number
+// is negative: where noise would have it so, the line is drawn without that one.
 func fit(points []point) Cost {
-	n := float64(len(points))
-	var x, y, xx, xy float64
+	var n, x, y, xx, xy float64
 	for _, p := range points {
-		x, y, xx, xy = x+p.tokens, y+p.took, xx+p.tokens*p.tokens, xy+p.tokens*p.took
+		took := max(p.took, 1)
+		weight := 1 / (took * took)
+		n, x, y = n+weight, x+weight*p.tokens, y+weight*took
+		xx, xy = xx+weight*p.tokens*p.tokens, xy+weight*p.tokens*took
 	}
 	var slope float64
-	if spread := n*xx - x*x; spread > 0 { // 0 where a model truncates all of them to one length
+	if spread := n*xx - x*x; spread > 1e-9*n*xx { // none where a model truncates all of them to one length
 		slope = max(0, (n*xy-x*y)/spread)
 	}
 	fixed := (y - slope*x) / n

@@ -85,6 +85,64 @@ func TestWarmMeasures(t *testing.T) {
 	}
 }
 
+// bent is a model with attention: its runs grow faster than their lengths.
+type bent struct{ *runner }
+
+func (b bent) took(tokens int) time.Duration {
+	n := time.Duration(tokens)
+	return n*80*time.Microsecond + n*n*200*time.Nanosecond // 40 % of a run of 256 is attention
+}
+
+func (b bent) Score(_ context.Context, query, doc []uint32) (float32, error) {
+	time.Sleep(b.took(len(query) + len(doc)))
+	return 0, nil
+}
+
+// The line stays near the curve wherever documents are, the short ones included.
+func TestWarmFollowsTheBend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bent{&runner{}}
+		m := schedule.New(b, schedule.Options{Workers: 1})
+		defer m.Close()
+		cost, err := m.Warm(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cost.Fixed < 0 || cost.PerToken < 0 {
+			t.Errorf("got %+v, want nothing negative", cost)
+		}
+		for _, tokens := range []int{32, 64, 128, 256} {
+			if got, want := cost.Document(tokens), b.took(tokens); got < want*2/3 || got > want*4/3 {
+				t.Errorf("got %v for %d tokens, want %v give or take a third", got, tokens, want)
+			}
+		}
+	})
+}
+
+// interrupted is a model on a machine where something else has its turn at every third run, and the whole first round.
+type interrupted struct {
+	*runner
+	runs *int
+}
+
+func (i interrupted) Score(ctx context.Context, query, doc []uint32) (float32, error) {
+	if *i.runs++; *i.runs%3 == 0 || *i.runs <= 4 {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return i.runner.Score(ctx, query, doc)
+}
+
+func TestWarmSeesThroughInterruptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := schedule.New(interrupted{&runner{fixed: time.Millisecond, perToken: 100 * time.Microsecond}, new(int)}, schedule.Options{Workers: 1})
+		defer m.Close()
+		got, err := m.Warm(t.Context())
+		if want := (schedule.Cost{Fixed: time.Millisecond, PerToken: 100 * time.Microsecond, Workers: 1}); got != want || err != nil {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	})
+}
+
 func TestWarmFails(t *testing.T) {
 	for _, test := range []struct {
 		name  string
