@@ -31,7 +31,7 @@ COPY --from=build /src/bin/rerankd /usr/local/bin/rerankd
 RUN install -d -o 65532 -g 65532 /var/cache/rerankd
 USER 65532:65532
 WORKDIR /var/cache/rerankd
-ENTRYPOINT ["rerankd", "demo"]
+ENTRYPOINT ["rerankd", "demo", "--cache", "/var/cache/rerankd"]
 
 FROM debian:12.12-slim AS rerankd
 # The C and C++ libraries that the program is linked with are in the image already; the authorities that sign clusters' certificates are not.

@@ -89,7 +89,8 @@ func kept(ctx context.Context, dir, name, from string, fill func(*root) error) (
 func addGo(ctx context.Context, r *root, version string) error {
 	err := r.run(ctx, map[string]string{"PATH": path}, nil, "/bin/sh", "-ec", `apt-get -q update
 		apt-get -qy install --no-install-recommends ca-certificates curl git tzdata g++ gcc libc6-dev make pkg-config
-		rm -rf /var/lib/apt/lists/*`)
+		rm -rf /var/lib/apt/lists/*
+		mkdir -p /go/src /go/bin`)
 	if err != nil {
 		return err
 	}

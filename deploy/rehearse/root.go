@@ -123,11 +123,14 @@ func (r *root) shell(ctx context.Context, work string, i dockerfile.Instruction)
 }
 
 // run runs a command in the root, in a mount and process namespace of its own, so that nothing of it outlives the call. As with an engine, the
-// resolver's configuration and the proxy variables are this machine's, and are not left in the root.
+// resolver's configuration and the proxy variables are this machine's. So are the certificate authorities, in case its way out has one of
+// its own; with an engine that is for its administrator to arrange. None of it is left in the root.
 func (r *root) run(ctx context.Context, env map[string]string, binds []string, argv ...string) error {
 	script := `set -e; root=$1; shift
 		touch "$root/etc/resolv.conf"
 		mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
+		authorities=/etc/ssl/certs/ca-certificates.crt
+		if [ -f $authorities ] && [ -f "$root$authorities" ]; then mount --bind $authorities "$root$authorities"; fi
 		mount --rbind /dev "$root/dev"
 		mount -t proc proc "$root/proc"
 		while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done

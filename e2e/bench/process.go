@@ -17,8 +17,9 @@ import (
 
 // A process is a server under measurement.
 type process struct {
-	cmd *exec.Cmd
-	log bytes.Buffer // what it said, shown if it does not start
+	cmd   *exec.Cmd
+	log   bytes.Buffer  // what it said, shown if it does not start
+	ended chan struct{} // closed when it has
 }
 
 // start runs a program on the given cores ("1", "0-1"); "" is all of them.
@@ -26,13 +27,17 @@ func start(ctx context.Context, cores, name string, args ...string) (*process, e
 	if cores != "" {
 		name, args = "taskset", append([]string{"-c", cores, name}, args...)
 	}
-	p := &process{cmd: exec.CommandContext(ctx, name, args...)}
+	p := &process{cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 5 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait()
+	}()
 	return p, nil
 }
 
@@ -40,10 +45,10 @@ func start(ctx context.Context, cores, name string, args ...string) (*process, e
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Process.Signal(syscall.SIGINT)
-	_ = p.cmd.Wait()
+	<-p.ended
 }
 
-// ready waits until a GET of url is answered 200.
+// ready waits until a GET of url is answered 200. A process that is not ready in time, or ends, is stopped, and what it said is in the error.
 func (p *process) ready(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -52,6 +57,8 @@ func (p *process) ready(ctx context.Context, url string) error {
 			return nil
 		}
 		select {
+		case <-p.ended:
+			return fmt.Errorf("it ended with %v\n%s", p.cmd.ProcessState, p.log.String())
 		case <-ctx.Done():
 			p.stop()
 			return fmt.Errorf("waiting for %s: %w\n%s", url, ctx.Err(), p.log.String())

@@ -21,7 +21,7 @@ func startRerankd(ctx context.Context, dir, core, cluster string, o options) (*p
 	config := fmt.Sprintf(`
 listen: %s
 admin: { listen: %s }
-cluster: { urls: [%s] }
+cluster: { urls: ["%s"] }
 models: { small: { source: embedded } }
 rules:
   - name: bench
@@ -41,7 +41,7 @@ log: { level: error }
 		return nil, "", err
 	}
 	if err := p.ready(ctx, "http://"+admin+"/-/ready"); err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("starting rerankd: %w", err)
 	}
 	return p, "http://" + listen, nil
 }

@@ -4,12 +4,17 @@ package compose
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -228,6 +233,86 @@ func TestTheImageOfRerankd(t *testing.T) {
 	if cmd, _ := s.Last("CMD"); !strings.Contains(cmd.Args, "/etc/rerankd/rerankd.yaml") || !copies(s, path, "/etc/rerankd/rerankd.yaml") {
 		t.Errorf("CMD %s does not serve the configuration that the image holds", cmd.Args)
 	}
+}
+
+// What the images are told to run is what the program understands: a flag it does not know fails before --help is answered.
+func TestTheProgramUnderstandsItsCommands(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "rerankd")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/rerankd")
+	build.Dir, build.Env = top, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	understands := func(args []string) error {
+		out, err := exec.CommandContext(t.Context(), program, append(args, "--help")...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("rerankd %q: %w\n%s", args, err, out)
+		}
+		return nil
+	}
+	if err := understands([]string{"serve", "--no-such-flag"}); err == nil {
+		t.Fatal("an unknown flag is understood, so this test would find nothing")
+	}
+	for _, name := range []string{"rerankd", "seed"} {
+		argv, err := execOf(stage(t, name), "ENTRYPOINT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if argv[0] != "rerankd" {
+			t.Errorf("stage %s runs %s, want rerankd", name, argv[0])
+		}
+		arguments := []string(load(t).Services[name].Command)
+		if arguments == nil {
+			if arguments, err = execOf(stage(t, name), "CMD"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := understands(append(argv[1:], arguments...)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The image's HEALTHCHECK tells a healthy program from one that answers otherwise and from none.
+func TestTheHealthCheckTellsTheDifference(t *testing.T) {
+	argv, err := execOf(stage(t, "rerankd"), "HEALTHCHECK")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var healthy atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/-/healthy" || !healthy.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(argv) - 1
+	argv[last] = strings.Replace(argv[last], "9281", port, 1)
+	check := func() error { return exec.CommandContext(t.Context(), argv[0], argv[1:]...).Run() }
+
+	healthy.Store(true)
+	if err := check(); err != nil {
+		t.Errorf("200: got %v, want healthy", err)
+	}
+	healthy.Store(false)
+	if check() == nil {
+		t.Error("503: got healthy")
+	}
+	server.Close()
+	if check() == nil {
+		t.Error("nobody listens: got healthy")
+	}
+}
+
+func execOf(s dockerfile.Stage, name string) ([]string, error) {
+	i, ok := s.Last(name)
+	if !ok {
+		return nil, fmt.Errorf("stage %s has no %s", s.Name, name)
+	}
+	return i.Exec()
 }
 
 func copies(s dockerfile.Stage, from, to string) bool {
