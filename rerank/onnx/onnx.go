@@ -88,7 +88,7 @@ func Open(f *model.Files, o Options) (_ *Model, err error) {
 }
 
 // Tokenize returns text's token ids, without special ones. Invalid UTF-8 is read as U+FFFD, and NUL as the reference tokenizers read it.
-// Of a long text only as much is read as a pair has room for, and the ids past that are left out.
+// Of a long text the first 1024 tokens are given, or twice the model's length where that is more; no pair has room for as many.
 func (m *Model) Tokenize(text string) ([]uint32, error) {
 	m.closing.RLock()
 	defer m.closing.RUnlock()

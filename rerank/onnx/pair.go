@@ -17,16 +17,16 @@ type template struct {
 // A piece is the query, the document, or special tokens between them.
 type piece struct {
 	kind    pieceKind
-	special []int64 // of kind special
+	special []int64 // of kind specialTokens
 	segment int64   // token_type_ids for all of the piece
 }
 
 type pieceKind int
 
 const (
-	special pieceKind = iota
-	query
-	document
+	specialTokens pieceKind = iota
+	queryText
+	docText
 )
 
 // pair is one sequence as a graph takes it.
@@ -42,11 +42,11 @@ func (t template) assemble(queryIDs, docIDs []uint32, maxLength int) pair {
 	p := pair{ids: make([]int64, 0, n), segments: make([]int64, 0, n)}
 	for _, piece := range t.pieces {
 		switch piece.kind {
-		case special:
+		case specialTokens:
 			p.ids = append(p.ids, piece.special...)
-		case query:
+		case queryText:
 			p.ids = appendIDs(p.ids, queryIDs[:q])
-		case document:
+		case docText:
 			p.ids = appendIDs(p.ids, docIDs[:d])
 		}
 		for len(p.segments) < len(p.ids) {
@@ -157,10 +157,10 @@ func (p postProcessor) template() (template, error) {
 	case "TemplateProcessing":
 		return p.pairTemplate()
 	case "BertProcessing":
-		t.pieces = []piece{{special: cls}, {kind: query}, {special: sep}, {kind: document, segment: 1}, {special: sep, segment: 1}}
+		t.pieces = []piece{{special: cls}, {kind: queryText}, {special: sep}, {kind: docText, segment: 1}, {special: sep, segment: 1}}
 		t.added = 3
 	case "RobertaProcessing":
-		t.pieces = []piece{{special: cls}, {kind: query}, {special: append(sep, sep...)}, {kind: document}, {special: sep}}
+		t.pieces = []piece{{special: cls}, {kind: queryText}, {special: append(sep, sep...)}, {kind: docText}, {special: sep}}
 		t.added = 4
 	case "Sequence":
 		for _, inner := range p.Processors {
@@ -189,9 +189,9 @@ func (p postProcessor) pairTemplate() (template, error) {
 			t.pieces = append(t.pieces, piece{special: ids, segment: part.SpecialToken.TypeID})
 			t.added += len(ids)
 		case part.Sequence != nil:
-			kind := query
+			kind := queryText
 			if part.Sequence.ID == "B" {
-				kind = document
+				kind = docText
 			}
 			seen[kind]++
 			t.pieces = append(t.pieces, piece{kind: kind, segment: part.Sequence.TypeID})
@@ -199,7 +199,7 @@ func (p postProcessor) pairTemplate() (template, error) {
 			return t, fmt.Errorf("post_processor: pair[%d] is neither a special token nor a sequence", i)
 		}
 	}
-	if seen[query] != 1 || seen[document] != 1 {
+	if seen[queryText] != 1 || seen[docText] != 1 {
 		return t, errors.New("post_processor: its pair does not have each of the sequences A and B once")
 	}
 	return t, nil

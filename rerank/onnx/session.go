@@ -145,7 +145,8 @@ func checkOutput(found []ort.InputOutputInfo) (string, ort.Shape, error) {
 func describe(found []ort.InputOutputInfo) string {
 	parts := make([]string, len(found))
 	for i, f := range found {
-		parts[i] = fmt.Sprintf("%s %s%v", f.Name, f.DataType, []int64(f.Dimensions))
+		elements := strings.TrimPrefix(f.DataType.String(), "ONNX_TENSOR_ELEMENT_DATA_TYPE_")
+		parts[i] = fmt.Sprintf("%s %s%v", f.Name, elements, []int64(f.Dimensions))
 	}
 	return "found " + strings.Join(parts, ", ")
 }

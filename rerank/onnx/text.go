@@ -39,8 +39,10 @@ func cut(text string, size int) (prefix string, whole bool) {
 			return text[:i], false
 		}
 	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
+	for back := 0; back < utf8.UTFMax && back < size; back++ {
+		if utf8.RuneStart(text[size-back]) {
+			return text[:size-back], false
+		}
 	}
-	return text[:size], false
+	return text[:size], false // not UTF-8, so there is no character to keep whole
 }

@@ -15,18 +15,22 @@ import (
 // A tokenizer turns a text into ids, without special tokens and without truncation.
 type tokenizer struct {
 	hf     *tokenizers.Tokenizer
-	limit  int    // ids past it are in no pair
+	limit  int    // ids past it are left out
 	digest string // of all that the ids depend on
 }
+
+// minRead is how many tokens of a text are kept at least, whatever the model's length. A pair holds fewer of each, but where both texts
+// are too long for it the longer one gets the odd token (see longestFirst), so the lengths must still tell which one that is. Where both
+// are longer than this, they count as equal: the one case in which a pair differs from the reference, by one token. It does not depend
+// on the model's length, so that models of different lengths share ids.
+const minRead = 1024
 
 func openTokenizer(file []byte, specialTokens bool, maxLength int) (*tokenizer, error) {
 	file, err := plain(file)
 	if err != nil {
 		return nil, err
 	}
-	// A pair holds at most maxLength tokens of one text. Twice that is kept, because where both texts are too long the longer one gets
-	// the odd token (see longestFirst), so lengths must still tell which one that is.
-	t := &tokenizer{limit: 2 * maxLength}
+	t := &tokenizer{limit: max(minRead, 2*maxLength)}
 	var options []tokenizers.TokenizerOption
 	if !specialTokens {
 		options = append(options, tokenizers.WithEncodeSpecialTokens())
