@@ -18,7 +18,7 @@ func TestParseWrk(t *testing.T) {
      50%  812.00us
      75%    1.10ms
      90%    1.50ms
-     99%    2.25ms
+     99%    2.25s 
   40123 requests in 1.00s, 30.00MB read
 Requests/sec:  40123.00
 Transfer/sec:     30.00MB
@@ -27,7 +27,7 @@ Transfer/sec:     30.00MB
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(load{requests: 40123, p50: 812, p99: 2250}, got, cmp.AllowUnexported(load{})); diff != "" {
+	if diff := cmp.Diff(load{requests: 40123, p50: 812, p99: 2.25e6}, got, cmp.AllowUnexported(load{})); diff != "" {
 		t.Errorf("load (-want +got):\n%s", diff)
 	}
 	for name, bad := range map[string]string{

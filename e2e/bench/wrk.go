@@ -23,12 +23,16 @@ func generate(ctx context.Context, url string, connections int, duration time.Du
 	if err != nil {
 		return load{}, fmt.Errorf("running wrk: %w\n%s", err, out)
 	}
-	return parseWrk(string(out))
+	l, err := parseWrk(string(out))
+	if err == nil && l.requests < 1000 {
+		err = fmt.Errorf("only %.0f requests in %v: this machine is too busy to measure anything", l.requests, duration)
+	}
+	return l, err
 }
 
 var (
 	wrkRequests = regexp.MustCompile(`(?m)^\s+(\d+) requests in `)
-	wrkQuantile = regexp.MustCompile(`(?m)^\s+(50|99)%\s+([0-9.]+)(us|ms|s)$`)
+	wrkQuantile = regexp.MustCompile(`(?m)^\s+(50|99)%\s+([0-9.]+)(us|ms|s)\s*$`) // A blank follows seconds.
 	wrkFaults   = regexp.MustCompile(`(?m)^\s+(Non-2xx or 3xx responses|Socket errors):.*$`)
 )
 
