@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,8 +72,9 @@ func (s Stage) score(ctx context.Context, query string, hits []Hit, order []int)
 	case err != nil:
 		report.Skipped, report.Err = reason(ctx, err), err
 	default:
-		logits, err = judge(ctx, s.Scorer, query, docs)
-		report.Scored = len(logits)
+		var tokenizing atomic.Int64
+		logits, err = judge(context.WithValue(ctx, meterKey{}, &tokenizing), s.Scorer, query, docs)
+		report.Scored, report.Tokenizing = len(logits), time.Duration(tokenizing.Load())
 		if err != nil {
 			report.Skipped, report.Err = reason(ctx, err), err
 		} else if len(logits) == 0 {

@@ -44,6 +44,10 @@ type Report struct {
 	Skipped string        // why nothing was scored: one of the Skipped constants; "" if something was
 	Err     error         // the cause behind Skipped where there is one, for the log
 	Took    time.Duration // wall time of the stage
+
+	// Tokenizing is the part of Took in which documents and query were turned into tokens, where the scorer says ([SpentTokenizing]).
+	// Of workers that tokenise side by side it is the sum.
+	Tokenizing time.Duration
 }
 
 // Why a stage scored nothing.

@@ -115,7 +115,7 @@ func (m *Model) Warm(ctx context.Context) (Cost, error) {
 	cost.Workers = m.workers
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.cost, m.turn = cost, cost.Document(128)
+	m.cost, m.turn, m.pace = cost, cost.Document(128), 1
 	return cost, nil
 }
 

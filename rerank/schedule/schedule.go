@@ -46,6 +46,7 @@ type Model struct {
 	closed bool          // Close was called
 	cost   Cost          // as last measured by Warm
 	turn   time.Duration // what a document takes a worker nowadays: a moving average; 0 = none was scored yet
+	pace   float64       // what runs take nowadays, as a multiple of cost: a moving average
 	stats  Stats
 }
 

@@ -237,6 +237,57 @@ func TestNothingBeginsTooLate(t *testing.T) {
 	})
 }
 
+// A cost measured at a bad moment, ten times what runs take, is put right by the runs themselves: of the first search at least one
+// document is scored, and soon as many as fit.
+func TestCostMeasuredAtABadMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &runner{fixed: 100 * time.Millisecond}
+		m := schedule.New(r, schedule.Options{Workers: 1})
+		defer m.Close()
+		if _, err := m.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.fixed = 10 * time.Millisecond
+		scored := func() int {
+			ctx, cancel := context.WithTimeout(t.Context(), 95*time.Millisecond) // less than one run is thought to take
+			defer cancel()
+			scores, err := m.Score(ctx, "q", named("d", 20))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(scores)
+		}
+		if got := scored(); got < 1 {
+			t.Errorf("got %d documents scored, want the first to begin whatever the cost says", got)
+		}
+		for range 20 {
+			scored()
+		}
+		if got := scored(); got < 8 {
+			t.Errorf("got %d documents scored, want at least 8 of 10 ms in 95 ms", got)
+		}
+	})
+}
+
+// The time that workers spend on tokenising reaches the report of the stage.
+func TestTokenizingIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(text string) error {
+			if strings.HasPrefix(text, "tokenize") {
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		}
+		m := schedule.New(&runner{fault: slow}, schedule.Options{Workers: 1})
+		defer m.Close()
+		ranker := rerank.Ranker{Stages: []rerank.Stage{{Model: "m", Scorer: m}}}
+		got := ranker.Rank(t.Context(), "q", []rerank.Hit{{Text: "a", Score: 2}, {Text: "b", Score: 1}})
+		if want := 3 * time.Millisecond; got.Stages[0].Tokenizing != want {
+			t.Errorf("got %v of tokenising, want %v: the query once and two documents", got.Stages[0].Tokenizing, want)
+		}
+	})
+}
+
 // A search whose caller left is out of the queue at once: the next one has the worker to itself.
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
