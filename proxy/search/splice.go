@@ -75,7 +75,7 @@ func (p *Response) page(pg Page) edit {
 		return e
 	}
 	var b strings.Builder
-	b.Grow(p.hits[n-1].end - p.hits[0].start)
+	var scratch []byte
 	for place := from; place < to; place++ {
 		if place > from {
 			gap := place - from
@@ -86,7 +86,8 @@ func (p *Response) page(pg Page) edit {
 			i = pg.Order[place]
 		}
 		h := p.hits[i]
-		b.Write(apply(nil, p.body, h.start, h.end, p.hitEdits(h, place, pg)))
+		scratch = apply(scratch[:0], p.body, h.start, h.end, p.hitEdits(h, place, pg))
+		b.Write(scratch)
 	}
 	return edit{p.hits[0].start, p.hits[n-1].end, b.String()}
 }

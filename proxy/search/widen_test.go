@@ -128,7 +128,7 @@ func TestWidenProperty(t *testing.T) {
 			t.Errorf("%s: title not asked for", w.Body)
 		}
 		for _, m := range members {
-			if name := strings.TrimSpace(m)[:4]; name != `"fro` && name != `"siz` && name != `"fie` && name != `"ext` && !bytes.Contains(w.Body, []byte(m)) {
+			if name := strings.TrimSpace(m)[:4]; name != `"fro` && name != `"siz` && name != `"fie` && name != `"ext` && !bytes.Contains(w.Body, []byte(strings.TrimSpace(m))) {
 				t.Errorf("%s: %s is lost", w.Body, m)
 			}
 		}

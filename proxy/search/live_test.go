@@ -1,0 +1,150 @@
+package search
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// clusters returns the base URLs of the clusters to compare with, from the environment: RERANKD_TEST_CLUSTERS=http://host:port,…
+func clusters(t *testing.T) []string {
+	t.Helper()
+	list := os.Getenv("RERANKD_TEST_CLUSTERS")
+	if list == "" {
+		t.Skip("set RERANKD_TEST_CLUSTERS to the URLs of running clusters, separated by commas")
+	}
+	return strings.Split(list, ",")
+}
+
+// TestSameAsTheCluster sends searches of many shapes to real clusters twice: as they are, and widened. The widened answer, put together
+// again in the cluster's own order, has to be the answer to the search as it was, but for the time that it took.
+func TestSameAsTheCluster(t *testing.T) {
+	const words = `"query":{"multi_match":{"query":"red shoes","fields":["title^2","body"]}}`
+	for _, base := range clusters(t) {
+		index := base + "/rerankd-search-test"
+		call(t, http.MethodDelete, index, nil)
+		mustCall(t, http.MethodPut, index, []byte(`{"settings":{"number_of_shards":2,"number_of_replicas":0},"mappings":{"properties":{
+			"title":{"type":"text","store":true,"fields":{"raw":{"type":"keyword","ignore_above":14}}},"body":{"type":"text"},"n":{"type":"long"},
+			"cat":{"type":"keyword"},"when":{"type":"date"},"obj":{"properties":{"a":{"type":"text"}}},
+			"users":{"type":"nested","properties":{"first":{"type":"text"},"last":{"type":"text"}}}}}}`))
+		t.Cleanup(func() { call(t, http.MethodDelete, index, nil) })
+		var bulk bytes.Buffer
+		for i := range 60 {
+			fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"%d\"}}\n", i)
+			fmt.Fprintf(&bulk, `{"title":%q,"body":%q,"n":%d,"cat":"c%d","when":"2026-01-%02d","obj":{"a":"inner %d"},"users":[{"first":"Ann","last":"Lee%d"},{"first":"Bob"}]}`+"\n",
+				"red "+strings.Repeat("shoes ", i%7)+fmt.Sprint(i), strings.Repeat("words ", i)+"red shoes", 9007199254740993+i, i%5, 1+i%28, i, i)
+		}
+		mustCall(t, http.MethodPost, index+"/_bulk?refresh=true", bulk.Bytes())
+
+		for _, shape := range []struct{ rawQuery, body string }{
+			{"", `{` + words + `}`},
+			{"pretty", `{` + words + `,"from":3,"size":4}`},
+			{"size=7&from=2", `{` + words + `,"from":30,"size":4}`},
+			{"from=70", `{` + words + `}`},
+			{"from=70&pretty", `{` + words + `}`},
+			{"q=title:red+shoes&size=5", ""},
+			{"q=red;size=5;_source=false", ""},
+			{"source=" + url.QueryEscape(`{`+words+`,"_source":["n"],"size":3}`) + "&source_content_type=application%2Fjson&pretty", ""},
+			{"", `{` + words + `,"size":60}`},
+			{"rest_total_hits_as_int=true&typed_keys&human", `{` + words + `,"aggs":{"cats":{"terms":{"field":"cat"}}},"size":3}`},
+			{"", `{` + words + `,"track_total_hits":false,"sort":["_score"],"version":true,"seq_no_primary_term":true,"min_score":0.1}`},
+			{"sort=_score:desc", `{` + words + `,"track_scores":true}`},
+			{"", `{` + words + `,"_source":false}`},
+			{"_source_excludes=body,title", `{` + words + `,"from":2,"size":3}`},
+			{"_source=n,users.*", `{` + words + `}`},
+			{"", `{` + words + `,"_source":{"excludes":["*"]},"fields":["cat",{"field":"when","format":"yyyy"},"users.last"]}`},
+			{"", `{` + words + `,"_source":false,"fields":["users.*","tit*"]}`},
+			{"", `{` + words + `,"_source":false,"docvalue_fields":["cat",{"field":"when","format":"epoch_millis"}]}`},
+			{"docvalue_fields=n", `{` + words + `,"_source":false}`},
+			{"", `{` + words + `,"stored_fields":["title"]}`},
+			{"stored_fields=title", `{` + words + `,"_source":["n"]}`},
+			{"", `{` + words + `,"_source":false,"collapse":{"field":"cat","inner_hits":{"name":"more","size":2,"_source":["n"]}}}`},
+			{"", `{` + words + `,"highlight":{"fields":{"title":{},"body":{}}},"suggest":{"s":{"text":"shoos","term":{"field":"body"}}}}`},
+			{"", `{"query":{"nested":{"path":"users","query":{"match":{"users.first":"Ann"}},"inner_hits":{}}},"_source":"n"}`},
+			{"", `{` + words + `,"post_filter":{"term":{"cat":"c1"}},"indices_boost":[{"*":1.5}]}`},
+			{"", `{` + words + `,"rescore":{"window_size":20,"query":{"rescore_query":{"match_phrase":{"body":"red shoes"}}}},"size":5}`},
+			{"", `{` + words + `,"rescore":{"window_size":6,"query":{"rescore_query":{"match_phrase":{"body":"red shoes"}},"query_weight":0.1}},"size":12}`},
+			{"search_type=dfs_query_then_fetch&preference=x", `{` + words + `,"terminate_after":1000,"timeout":"10s"}`},
+			{"", ` {"ext" : {"rerank":{"window":30}}, ` + words + `} `},
+			{"", `{"query":{"bool":{"filter":{"term":{"cat":"c2"}},"must":{"match":{"title":"red"}}}},"_source":[]}`},
+			{"", `{"query":{"match":{"title":"nothing"}}}`},
+		} {
+			t.Run(shape.rawQuery+" "+shape.body, func(t *testing.T) {
+				r := mustParse(t, shape.rawQuery, shape.body)
+				if reason, detail := r.Pass(); reason != "" {
+					t.Fatalf("passed: %s %s", reason, detail)
+				}
+				rawQuery, body := r.Original()
+				want := mustCall(t, http.MethodGet, index+"/_search?"+rawQuery, body)
+				w, err := r.Widen(Need{Window: 40, Fields: []string{"title", "title.raw", "body", "obj.a", "users.first"}, Widen: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := ParseResponse(mustCall(t, http.MethodGet, index+"/_search?"+w.RawQuery, w.Body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range p.Hits() {
+					if p.Text(i, FieldsTemplate([]string{"title", "body"})) == "" && !matches(r.asked, "title") {
+						t.Errorf("hit %d has no text", i)
+					}
+				}
+				got, err := p.Splice(Page{From: w.From, Size: w.Size, Order: sequence(p.Hits()), KeepScores: true, Strip: w})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(exact(t, got), exact(t, want)) {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+			})
+		}
+	}
+}
+
+// exact returns a response as Go values, numbers as they are spelled, without the time that it took.
+func exact(t *testing.T, body []byte) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	delete(v, "took")
+	return v
+}
+
+func mustCall(t *testing.T, method, url string, body []byte) []byte {
+	t.Helper()
+	status, answer := call(t, method, url, body)
+	if status/100 != 2 {
+		t.Fatalf("%s %s %s: got %d %s", method, url, body, status, answer)
+	}
+	return answer
+}
+
+func call(t *testing.T, method, url string, body []byte) (int, []byte) {
+	t.Helper()
+	request, err := http.NewRequest(method, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, answer
+}
