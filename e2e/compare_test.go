@@ -68,7 +68,7 @@ func (c client) search(t *testing.T, path, body string, header ...string) result
 		p.ids = append(p.ids, id)
 		p.scores = append(p.scores, number(t, hit["_score"]))
 		delete(hit, "_score")
-		p.hits[id] = marshal(t, hit)
+		p.hits[id] = canonical(t, hit)
 	}
 	if len(p.hits) != len(p.ids) {
 		t.Errorf("a hit is doubled: %v", p.ids)
@@ -95,6 +95,19 @@ func marshal(t *testing.T, value any) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// canonical is a hit with its keys in order. Elasticsearch writes a filtered _source in the order of a hash map, which is another one when it
+// reads fields for the same hit.
+func canonical(t *testing.T, hit map[string]json.RawMessage) string {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(marshal(t, hit)))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		t.Fatal(err)
+	}
+	return marshal(t, value)
 }
 
 // number is a JSON number; NaN for null and nothing.
@@ -142,7 +155,7 @@ func checkSamePage(t *testing.T, direct, through resultPage) {
 
 // What a second identical request to the same cluster answers differently.
 var volatile = []struct{ pattern, mask string }{
-	{`"took":\d+`, `"took":0`},
+	{`"took"( ?: ?)\d+`, `"took"${1}0`},
 	{`"_scroll_id":"[^"]*"`, `"_scroll_id":""`},
 	{`"(pit_id|id)":"[A-Za-z0-9_=-]{40,}"`, `"$1":""`},
 	{`"creation_time":\d+`, `"creation_time":0`},

@@ -33,6 +33,9 @@ func TestLive(t *testing.T) {
 			node.Index(t, shop, shopMapping, shopDocuments())
 			direct := client{url: node.URL}
 			through := client{url: serve(t, node, shopRules()).url}
+			for _, index := range append(hurries, shop) {
+				awaitWarm(t, through, "/"+index+"/_search", body(match("tea")))
+			}
 			t.Run("order", func(t *testing.T) { testOrder(t, direct, through) })
 			t.Run("tail", func(t *testing.T) { testTail(t, direct, through) })
 			t.Run("pages", func(t *testing.T) { testPages(t, direct, through) })

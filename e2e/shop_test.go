@@ -33,11 +33,11 @@ func shopRules() string {
 	rule := func(index, budget, more string) string {
 		return fmt.Sprintf("  - { indices: [%s], fields: [title, body], stages: [{ model: small, window: 40 }], budget: %s%s }\n", index, budget, more)
 	}
-	rules := "rules:\n" + rule(shop, "60s", "")
+	rules := "rules:\n" + rule("e2e-shop-off", "60s", ", rerank: off")
 	for _, alias := range hurries {
 		rules += rule(alias, strings.TrimPrefix(alias, "e2e-shop-"), "")
 	}
-	return rules + rule("e2e-shop-off", "60s", ", rerank: off")
+	return rules + rule(shop, "60s", "")
 }
 
 // shopDocuments are 144 products in bulk format. The odd number in stock does not survive a float64.
