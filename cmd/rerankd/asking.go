@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/search"
 )
@@ -77,8 +78,28 @@ type answer struct {
 	cluster time.Duration
 }
 
-// errNotFound says that there is no such index.
-var errNotFound = errors.New("there is no such index")
+// mapping is the body of GET /{indices}/_mapping; "" is all indices.
+func (a *asker) mapping(ctx context.Context, indices string) ([]byte, error) {
+	body, err := a.program.now.Load().backend.Mappings(ctx, indices, a.header)
+	if status, ok := errors.AsType[*backends.StatusError](err); ok {
+		return nil, statusError(status.Code, indices, status.Body)
+	}
+	if unreachable, ok := errors.AsType[*backends.Error](err); ok {
+		return nil, hintedError{unreachable, "is it running, and is this its URL? curl " + unreachable.Node}
+	}
+	return body, err
+}
+
+// statusError says what an answer other than 200 means.
+func statusError(code int, indices string, body []byte) error {
+	switch code {
+	case http.StatusNotFound:
+		return hintedError{fmt.Errorf("there is no index %s", indices), "rerankd check lists the indices"}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return hintedError{fmt.Errorf("the cluster answered %d %s", code, http.StatusText(code)), "give --user NAME:PASSWORD, or set RERANKD_USER"}
+	}
+	return fmt.Errorf("the cluster answered %d %s: %s", code, http.StatusText(code), clip(string(body), 300))
+}
 
 // search sends a search, again while the proxy is still reading the index's mapping.
 func (a *asker) search(ctx context.Context, index string, body map[string]any, rerank bool) (*answer, error) {
@@ -119,14 +140,8 @@ func (a *asker) ask(ctx context.Context, index string, body []byte, rerank bool)
 	if err != nil {
 		return nil, err
 	}
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return nil, errNotFound
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, refusedError(res.Status)
-	default:
-		return nil, fmt.Errorf("the cluster answered %s: %s", res.Status, clip(string(data), 300))
+	if res.StatusCode != http.StatusOK {
+		return nil, statusError(res.StatusCode, index, data)
 	}
 	x := &answer{}
 	if x.Response, err = search.ParseResponse(data); err != nil {
@@ -203,9 +218,3 @@ func separator(s string) int {
 	}
 	return -1
 }
-
-// A refusedError says that the cluster wants to know who asks.
-type refusedError string
-
-func (e refusedError) Error() string { return "the cluster answered " + string(e) }
-func (e refusedError) Hint() string  { return "give --user NAME:PASSWORD, or set RERANKD_USER" }

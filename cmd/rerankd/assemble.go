@@ -30,19 +30,19 @@ type assembly struct {
 
 // assemble opens what c names, and shares with the configurations before it what has not changed. While the kill switch is set no model
 // is loaded, so that nothing can stand in its way; those of former stay, so that they are there when it is released.
-func (p *program) assemble(ctx context.Context, c *config.Config, former *assembly) (a *assembly, err error) {
-	a = &assembly{config: c, models: map[string]*loadedModel{}}
+func (p *program) assemble(ctx context.Context, c *config.Config, former *assembly) (_ *assembly, err error) {
 	var releases []func()
-	a.close = func() {
+	closeAll := func() {
 		for _, release := range releases {
 			release()
 		}
 	}
 	defer func() {
 		if err != nil {
-			a.close()
+			closeAll()
 		}
 	}()
+	a := &assembly{config: c, models: map[string]*loadedModel{}, close: closeAll}
 
 	key, err := clusterKey(c.Cluster)
 	if err != nil {
@@ -113,7 +113,7 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 func (p *program) openModel(ctx context.Context, name string, c config.Model) (*loadedModel, modelKey, func(), error) {
 	files, err := model.Open(name, c.Source, c.Precision, c.Directory)
 	if err != nil {
-		return nil, modelKey{}, nil, fmt.Errorf("finding the model: %w", err)
+		return nil, modelKey{}, nil, err
 	}
 	key := modelKey{c, files.Digest, files.Precision}
 	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return loadModel(ctx, p.open, files, c) })

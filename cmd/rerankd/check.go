@@ -128,7 +128,7 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 	defer a.close()
 	r := &checkReport{Cluster: strings.Join(c.Cluster.URLs, ", ")}
 	running := a.program.now.Load()
-	mappings, err := a.mappings(ctx, running.backend, o.index)
+	mappings, err := a.mappings(ctx, o.index)
 	if err != nil {
 		return nil, err
 	}
@@ -158,16 +158,8 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 }
 
 // mappings asks for the mappings of indices, by index, each in the form of an answer for that index alone.
-func (a *asker) mappings(ctx context.Context, b *backends.Backend, indices string) (map[string][]byte, error) {
-	body, err := b.Mappings(ctx, indices, a.header)
-	if status, ok := errors.AsType[*backends.StatusError](err); ok {
-		switch status.Code {
-		case 401, 403:
-			return nil, refusedError(fmt.Sprint(status.Code))
-		case 404:
-			return nil, fmt.Errorf("%w: %s", errNotFound, indices)
-		}
-	}
+func (a *asker) mappings(ctx context.Context, indices string) (map[string][]byte, error) {
+	body, err := a.mapping(ctx, indices)
 	if err != nil {
 		return nil, err
 	}

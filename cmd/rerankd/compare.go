@@ -72,7 +72,7 @@ func compare(ctx context.Context, e *environment, o compareOptions, query string
 	defer a.close()
 	running := a.program.now.Load()
 	if len(o.fields) == 0 {
-		mapping, err := running.backend.Mappings(ctx, o.index, a.header)
+		mapping, err := a.mapping(ctx, o.index)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func printComparison(w io.Writer, query string, o compareOptions, before, after 
 
 // title is what a person knows a hit by: the beginning of the text that is searched in.
 func title(r *search.Response, i int, t search.Template) string {
-	text, _, _ := strings.Cut(r.Text(i, t), "\n")
+	text := strings.ReplaceAll(strings.TrimSpace(r.Text(i, t)), "\n", " · ")
 	if text == "" {
 		text = r.ID(i)
 	}

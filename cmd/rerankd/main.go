@@ -11,10 +11,15 @@ import (
 )
 
 func main() {
-	// The first signal asks the program to end; after it the default is restored, so that the second ends it at once.
+	os.Exit(run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// untilSignal is a context that the first SIGINT or SIGTERM ends. After it the default is restored, so that the second ends the program
+// at once.
+func untilSignal() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	return ctx
 }
 
 // run is the program without the process around it; it returns the exit code.

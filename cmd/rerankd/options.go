@@ -57,9 +57,9 @@ func (e *environment) newLogger(c config.Log) (*slog.Logger, *admin.Recent, *slo
 	return slog.New(recent), recent, level
 }
 
-// quiet logs warnings and errors only: for commands whose result is on standard output.
+// quiet logs errors only: for commands whose result is on standard output, and who say themselves what went wrong.
 func (e *environment) quiet() (*slog.Logger, *admin.Recent) {
 	logger, recent, level := e.newLogger(config.Log{Format: "text"})
-	level.Set(slog.LevelWarn)
+	level.Set(slog.LevelError)
 	return logger, recent
 }

@@ -120,6 +120,15 @@ type usageError struct {
 func (e usageError) Hint() string  { return e.hint }
 func (e usageError) Unwrap() error { return e.error }
 
+// A hintedError is one that somebody can do something about.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e hintedError) Hint() string  { return e.hint }
+func (e hintedError) Unwrap() error { return e.error }
+
 // A foundError says that check did its work and found something; it has been printed.
 type foundError int
 

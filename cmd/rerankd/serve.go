@@ -157,7 +157,13 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 			name, m.files.Source, m.files.Precision, milliseconds(m.cost, typicalTokens), typicalTokens, m.cost.Workers))
 	}
 	for i, r := range c.EffectiveRules() {
-		t.row("rule", r.Name+": "+describeRule(r, a.rules[i].Window))
+		for line, text := range describeRule(r, a.rules[i].Window) {
+			if line == 0 {
+				t.row("rule", r.Name+": "+text)
+			} else {
+				t.row("", text)
+			}
+		}
 	}
 	if s.adminURL != "" {
 		t.row("status", s.adminURL+"/status, /metrics, /-/ready")
@@ -166,28 +172,28 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 	fmt.Fprintln(w)
 }
 
-// describeRule says in a line what a rule does.
-func describeRule(r config.Rule, window int) string {
+// describeRule says in a line or three what a rule does.
+func describeRule(r config.Rule, window int) []string {
 	indices := "every index but system indices"
 	if len(r.Indices) > 0 {
 		indices = strings.Join(r.Indices, ", ")
 	}
 	if r.Rerank.IsOff() {
-		return indices + ": not reranked"
+		return []string{indices + ": not reranked"}
 	}
 	if window == 0 {
-		return indices
+		return []string{indices}
 	}
 	why := ""
 	if r.Stages[0].Window == 0 {
-		why = " (what fits, as measured)"
+		why = ", which is what fits as measured"
 	}
-	fields := "the fields that the query names, or the mapping's texts"
+	fields := "the fields that the query names, or titles and texts of the mapping"
 	if r.Template != "" {
-		fields = "the template"
+		fields = r.Template
 	}
 	if len(r.Fields) > 0 {
 		fields = strings.Join(r.Fields, ", ")
 	}
-	return fmt.Sprintf("%s: %d hits%s in %s; reads %s", indices, window, why, r.Budget, fields)
+	return []string{indices, fmt.Sprintf("%d hits in %s%s", window, r.Budget, why), "reads " + fields}
 }

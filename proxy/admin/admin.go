@@ -139,9 +139,19 @@ func ready(w http.ResponseWriter, p Program) {
 
 func status(w http.ResponseWriter, p Program) {
 	w.Header().Set("Content-Type", "application/json")
+	s := p.Status()
+	s.Models, s.Rules, s.Errors, s.Cluster.Nodes = list(s.Models), list(s.Rules), list(s.Errors), list(s.Cluster.Nodes)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	_ = e.Encode(p.Status()) // the types cannot fail to encode, and a reader who went away is none of our business
+	_ = e.Encode(s) // the types cannot fail to encode, and a reader who went away is none of our business
+}
+
+// list makes nothing a list of nothing, so that a reader may go through it without asking.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
 }
 
 var page = template.Must(template.New("index").Parse(`<!doctype html>

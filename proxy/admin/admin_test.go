@@ -76,6 +76,7 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
+	want.Rules, want.Cluster.Nodes = []Rule{}, []Node{} // null would be one more thing to ask for
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
 	}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// The scripts in testdata are the program's manual by example. They run the real program, with a model that needs no native library
+// (it counts the words that a query and a document share) in front of a cluster that is 100 lines long.
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"rerankd": func() {
+			e := &environment{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, lookup: os.LookupEnv, open: openFake}
+			os.Exit(e.run(untilSignal(), os.Args[1:]))
+		},
+		"get": func() { os.Exit(get(os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata",
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PROXY", freeAddress(env.T().(testing.TB)))
+			env.Setenv("ADMIN", freeAddress(env.T().(testing.TB)))
+			env.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"cluster":     cmdCluster,
+			"signal":      cmdSignal,
+			"certificate": cmdCertificate,
+			"code":        cmdCode,
+		},
+	})
+}
+
+// freeAddress is a loopback address that nobody listens on just now.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// cluster FILE... starts a cluster with an index for each file, and sets $CLUSTER to its URL.
+func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
+	c := &fakeCluster{indices: map[string][]string{}}
+	for _, name := range args {
+		index := strings.TrimSuffix(filepath.Base(name), ".ndjson")
+		c.indices[index] = strings.Split(strings.TrimSpace(ts.ReadFile(name)), "\n")
+	}
+	ts.Setenv("CLUSTER", c.start(ts))
+}
+
+// signal NAME sends a signal to the programs in the background.
+func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
+	if len(args) != 1 || signals[args[0]] == nil {
+		ts.Fatalf("usage: signal HUP|TERM")
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		if filepath.Base(cmd.Path) == "rerankd" {
+			ts.Check(cmd.Process.Signal(signals[args[0]]))
+		}
+	}
+}
+
+// code N COMMAND... runs a program that is to end with that exit code.
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND...")
+	}
+	got := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("got exit code %s, want %s", got, args[0])
+	}
+}
+
+// certificate NAME makes NAME.crt and NAME.key, a certificate for 127.0.0.1 that says who it is.
+func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: args[0]},
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	write := func(name, kind string, der []byte) {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	}
+	write(".crt", "CERTIFICATE", der)
+	write(".key", "PRIVATE KEY", keyDER)
+}
+
+// get [-until PATTERN] [-header LINE] URL prints status, X-Rerank, the server's certificate and the body, asking again until what is
+// printed matches.
+func get(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("get", flag.ContinueOnError)
+	until := flags.String("until", "", "pattern")
+	header := flags.String("header", "", "Name: value")
+	if flags.Parse(args) != nil {
+		return 2
+	}
+	pattern := regexp.MustCompile("(?s)" + *until)
+	// The scripts' certificates are their own authorities; which one it is, is printed.
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		said, err := fetch(&client, flags.Arg(0), *header)
+		if err == nil && pattern.MatchString(said) {
+			io.WriteString(stdout, said)
+			return 0
+		}
+		if *until == "" || time.Now().After(deadline) {
+			fmt.Fprintln(stderr, said, err)
+			return 1
+		}
+	}
+}
+
+func fetch(client *http.Client, url, header string) (string, error) {
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		return "", err
+	}
+	if name, value, ok := strings.Cut(header, ": "); ok {
+		req.Header.Set(name, value)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	var b strings.Builder
+	fmt.Fprintln(&b, res.StatusCode)
+	if said := res.Header.Get("X-Rerank"); said != "" {
+		fmt.Fprintln(&b, "X-Rerank:", said)
+	}
+	if res.TLS != nil {
+		fmt.Fprintln(&b, "certificate:", res.TLS.PeerCertificates[0].Subject.CommonName)
+	}
+	b.Write(body)
+	return b.String(), err
+}
+
+// A fakeRunner scores a document by the words of the query that it has.
+type fakeRunner struct{}
+
+// openFake loads nothing. A model with a maximal length of 17 is broken, for the scripts about that.
+func openFake(f *model.Files, c config.Model) (runner, error) {
+	if c.MaxLength == 17 {
+		return nil, fmt.Errorf("the graph has 3 outputs, and 1 is wanted")
+	}
+	return fakeRunner{}, nil
+}
+
+func (fakeRunner) Tokenize(text string) ([]uint32, error) {
+	var ids []uint32
+	for _, word := range strings.Fields(strings.ToLower(text)) {
+		h := fnv.New32()
+		io.WriteString(h, strings.Trim(word, ".,"))
+		ids = append(ids, h.Sum32())
+	}
+	return ids, nil
+}
+
+func (fakeRunner) Score(ctx context.Context, query, doc []uint32) (float32, error) {
+	var score float32
+	for _, q := range query {
+		for _, d := range doc {
+			if q == d {
+				score++
+				break
+			}
+		}
+	}
+	return score, ctx.Err()
+}
+
+func (fakeRunner) Vocabulary() string { return "words" }
+func (fakeRunner) Close() error       { return nil }
