@@ -135,9 +135,7 @@ retries_total{outcome="sent"} 1
 `)
 
 	// A configuration is loaded anew: the next Backend is opened before the last one is closed, and counters go on.
-	next := opened(n.URL)
-	search(next)
-	old.Close()
+	next := opened(gone, n.URL)
 	const counters = `
 node_ejections_total{cause="dial",node="GONE"} 1
 node_ejections_total{cause="dial",node="NODE"} 0
@@ -149,9 +147,14 @@ node_ejections_total{cause="probe",node="NODE"} 0
 	const retries = `retries_total{outcome="denied"} 0
 retries_total{outcome="sent"} 1
 `
-	shows(counters + `node_in_use{node="NODE"} 1
+	const states = `node_in_use{node="GONE"} 1
+node_in_use{node="NODE"} 1
+node_up{node="GONE"} 1
 node_up{node="NODE"} 1
-` + retries)
+`
+	shows(counters + states + retries) // as the next one sees them, which has not met the one that is gone
+	old.Close()
+	shows(counters + states + retries)
 	next.Close()
 	shows(counters + retries)
 }

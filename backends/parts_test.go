@@ -104,6 +104,26 @@ func TestEngineIsReadOffTheAnswers(t *testing.T) {
 	}
 }
 
+// What a vendor's transport refuses never reaches the network, whose duty to close the body is then ours.
+func TestBodyIsClosedWhenTheVendorRefuses(t *testing.T) {
+	b, err := Open(config.Cluster{URLs: []string{"http://127.0.0.1:1"}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	refusal := errors.New("refused")
+	b.pool.nodes[0].elasticsearch = performerFunc(func(*http.Request) (*http.Response, error) { return nil, refusal })
+	body, source := io.Pipe()
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", "http://x/_bulk", body)
+	_, err = b.RoundTrip(r)
+	if failure := (*Error)(nil); !errors.As(err, &failure) || failure.HTTPStatus() != http.StatusBadGateway || !errors.Is(err, refusal) {
+		t.Errorf("got %v, want the refusal with 502", err)
+	}
+	if _, err := source.Write([]byte("x")); err != io.ErrClosedPipe {
+		t.Errorf("got %v, want a closed body", err)
+	}
+}
+
 func TestAnAnswerIsReadUpToItsLimit(t *testing.T) {
 	for size, ok := range map[int]bool{0: true, 9: true, 10: true, 11: false, 1000: false} {
 		a := &answer{200, io.NopCloser(strings.NewReader(strings.Repeat("x", size)))}

@@ -92,10 +92,7 @@ func on(t *testing.T, probe time.Duration, hosts ...string) (*Backend, *network)
 // write sends a request that is not repeatable.
 func write(t *testing.T, b *Backend) error {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", "http://x/_bulk", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", "http://x/_bulk", nil)
 	res, err := b.RoundTrip(r)
 	if err == nil {
 		res.Body.Close()
@@ -288,6 +285,23 @@ func TestRequestsUnderWayWhenTheNodeFailedDoNotMakeItsWindowLonger(t *testing.T)
 		wait(13 * time.Second)
 		if got := inUse(b); got != "ab" {
 			t.Errorf("got %q in use after 13 s, want ab", got)
+		}
+	})
+}
+
+func TestAnAnswerToARequestFromBeforeTheFailureDoesNotBringTheNodeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, n := on(t, time.Hour, "a", "b")
+		n.set("a", func(r *http.Request) (*http.Response, error) { time.Sleep(time.Second); return answers(200)(r) })
+		go write(t, b)
+		go write(t, b)
+		wait(500 * time.Millisecond)
+		n.set("a", refuses)
+		write(t, b)
+		write(t, b)
+		wait(time.Second)
+		if got := inUse(b); got != "b" {
+			t.Errorf("got %q in use, want b", got)
 		}
 	})
 }

@@ -33,16 +33,15 @@ func newExchange(n *node, req *http.Request, trace bool) *exchange {
 	return &exchange{node: n, req: req, trace: trace, started: time.Now()}
 }
 
-// stub is what the vendor's transport sees of the request: method, path and query, and no body, so that there is none to hold, compress
-// or send again. Of the headers it sees none but Authorization, which is the one that it may add, and only if inject says so: the
-// vendors add credentials exactly where that key is absent, so its presence, with no values, holds them back.
+// stub is what the vendor's transport sees of the request: that there is one, with no body to hold, compress or send again, and no path
+// to join. Of the headers it sees none but Authorization, which is the one that it may add, and only if inject says so: the vendors add
+// credentials exactly where that key is absent, so its presence, with no values, holds them back.
 func (x *exchange) stub(inject bool) *http.Request {
 	header := http.Header{}
 	if !inject {
 		header["Authorization"] = []string{}
 	}
-	u := &url.URL{Path: x.req.URL.Path, RawPath: x.req.URL.RawPath, RawQuery: x.req.URL.RawQuery}
-	stub := &http.Request{Method: x.req.Method, URL: u, Header: header}
+	stub := &http.Request{Method: x.req.Method, URL: &url.URL{}, Header: header}
 	return stub.WithContext(context.WithValue(x.req.Context(), exchangeKey{}, x))
 }
 

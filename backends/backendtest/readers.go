@@ -1,6 +1,28 @@
 package backendtest
 
-import "io"
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+)
+
+// body is one of a request: it can be read once, until it is closed.
+type body struct {
+	*strings.Reader
+	closed atomic.Bool
+}
+
+func newBody(s string) *body { return &body{Reader: strings.NewReader(s)} }
+
+func (b *body) Close() error { b.closed.Store(true); return nil }
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errors.New("reading a closed body")
+	}
+	return b.Reader.Read(p)
+}
 
 // zeros never ends.
 type zeros struct{}

@@ -81,7 +81,7 @@ func request(t *testing.T, method, target, body string) *http.Request {
 	}
 	r := (&http.Request{Method: method, URL: u, Host: "search.example", Header: http.Header{}}).WithContext(t.Context())
 	if body != "" {
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		r.Body, r.ContentLength = newBody(body), int64(len(body))
 	}
 	return r
 }
@@ -89,14 +89,18 @@ func request(t *testing.T, method, target, body string) *http.Request {
 // repeatable marks r as one that may be sent twice.
 func repeatable(r *http.Request, body string) *http.Request {
 	r.Header["X-Idempotency-Key"] = []string{}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	r.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
 	return r
 }
 
-// do sends r and reads the answer to its end.
+// do sends r and reads the answer to its end. It checks the duty of a RoundTripper to leave the request as it was.
 func do(t *testing.T, b *backends.Backend, r *http.Request) (*http.Response, string) {
 	t.Helper()
+	header, address := r.Header.Clone(), *r.URL
 	res, err := b.RoundTrip(r)
+	if diff := cmp.Diff(header, r.Header); diff != "" || *r.URL != address || r.Host != "search.example" {
+		t.Errorf("the caller's request was changed: now to %s, %s, headers (-before +after):\n%s", r.Host, r.URL, diff)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,15 +152,12 @@ func (s suite) request(t *testing.T) {
 				"User-Agent": {"a client/1"}, "Accept": {"application/json", "text/plain"}, "Content-Type": {"application/json"},
 				"X-Opaque-Id": {"7"}, "Warning": {"a", "b"}, "Accept-Encoding": {"gzip"}, "Te": {"trailers"},
 			}
-			before := sent.Header.Clone()
+			want := sent.Header.Clone()
+			want.Set("Content-Length", fmt.Sprint(len(body)))
 			do(t, b, sent)
-			if diff := cmp.Diff(before, sent.Header); diff != "" {
-				t.Errorf("the caller's headers were changed (-before +after):\n%s", diff)
-			}
 			all := n.Requests()
 			got := all[len(all)-1]
-			before.Set("Content-Length", fmt.Sprint(len(body)))
-			if diff := cmp.Diff(before, got.Header); diff != "" {
+			if diff := cmp.Diff(want, got.Header); diff != "" {
 				t.Errorf("%s %s: headers (-sent +received):\n%s", method, target, diff)
 			}
 			if got.Method != method || got.Target != target || string(got.Body) != body {
@@ -472,11 +473,15 @@ func (s suite) refused(t *testing.T) {
 			t.Errorf("got %d nodes in use, want 1", inUse(b))
 		}
 	}
-	n := NewNode(t, s.kind, nil)
-	b := s.cluster(t, Refused(t), n.URL)
-	fails(t, b, request(t, "POST", "/_bulk", "{}"), http.StatusServiceUnavailable)
-	for range 4 {
-		do(t, b, request(t, "POST", "/_bulk", "{}"))
+	theirs := request(t, "GET", "/_search", "")
+	theirs.Header.Set("X-Idempotency-Key", "a client's own") // is no mark of ours
+	for _, r := range []*http.Request{request(t, "POST", "/_bulk", "{}"), request(t, "GET", "/_search", ""), theirs} {
+		n := NewNode(t, s.kind, nil)
+		b := s.cluster(t, Refused(t), n.URL)
+		fails(t, b, r, http.StatusServiceUnavailable)
+		for range 4 {
+			do(t, b, request(t, "POST", "/_bulk", "{}"))
+		}
 	}
 }
 
