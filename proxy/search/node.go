@@ -14,6 +14,9 @@ import (
 // maxDepth bounds how deep a request may nest. Clusters stop at some 30 queries within each other; this only has to be out of their way.
 const maxDepth = 256
 
+// maxNodes bounds how many values a request may hold: a terms query may have 65,536.
+const maxNodes = 1 << 17
+
 // A node is one value of a request's body: where it stands, and what it holds. Text is copied only where it is asked for.
 type node struct {
 	kind       jsontext.Kind
@@ -25,37 +28,45 @@ type node struct {
 
 // parseNode reads a whole JSON text. Duplicate names are an error, as they are for the clusters.
 func parseNode(src []byte) (*node, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(src), jsontext.AllowInvalidUTF8(true))
-	root, err := readNode(dec, 0)
+	p := nodeParser{jsontext.NewDecoder(bytes.NewBuffer(src), jsontext.AllowInvalidUTF8(true)), 0}
+	root, err := p.read(0)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := p.ReadToken(); err != io.EOF {
 		return nil, errors.New("data after the end of the JSON text")
 	}
 	return &root, nil
 }
 
-func readNode(dec *jsontext.Decoder, depth int) (node, error) {
+type nodeParser struct {
+	*jsontext.Decoder
+	nodes int // read so far
+}
+
+func (p *nodeParser) read(depth int) (node, error) {
 	if depth > maxDepth {
 		return node{}, fmt.Errorf("more than %d levels deep", maxDepth)
 	}
-	n := node{kind: dec.PeekKind()}
+	if p.nodes++; p.nodes > maxNodes {
+		return node{}, fmt.Errorf("more than %d values", maxNodes)
+	}
+	n := node{kind: p.PeekKind()}
 	if n.kind != '{' && n.kind != '[' {
-		value, err := dec.ReadValue()
-		n.end = int(dec.InputOffset())
+		value, err := p.ReadValue()
+		n.end = int(p.InputOffset())
 		n.start = n.end - len(value)
 		n.begin = n.start
 		return n, err
 	}
-	if _, err := dec.ReadToken(); err != nil {
+	if _, err := p.ReadToken(); err != nil {
 		return n, err
 	}
-	n.start = int(dec.InputOffset()) - 1
+	n.start = int(p.InputOffset()) - 1
 	n.begin = n.start
-	for next := dec.PeekKind(); next != '}' && next != ']'; next = dec.PeekKind() {
+	for next := p.PeekKind(); next != '}' && next != ']'; next = p.PeekKind() {
 		if n.kind == '[' && next == '0' {
-			if err := dec.SkipValue(); err != nil {
+			if err := p.SkipValue(); err != nil {
 				return n, err
 			}
 			continue
@@ -64,12 +75,12 @@ func readNode(dec *jsontext.Decoder, depth int) (node, error) {
 		begin := 0
 		if n.kind == '{' {
 			var err error
-			if name, err = dec.ReadValue(); err != nil {
+			if name, err = p.ReadValue(); err != nil {
 				return n, err
 			}
-			begin = int(dec.InputOffset()) - len(name)
+			begin = int(p.InputOffset()) - len(name)
 		}
-		child, err := readNode(dec, depth+1)
+		child, err := p.read(depth + 1)
 		if err != nil {
 			return n, err
 		}
@@ -78,8 +89,8 @@ func readNode(dec *jsontext.Decoder, depth int) (node, error) {
 		}
 		n.children = append(n.children, child)
 	}
-	_, err := dec.ReadToken()
-	n.end = int(dec.InputOffset())
+	_, err := p.ReadToken()
+	n.end = int(p.InputOffset())
 	return n, err
 }
 

@@ -37,7 +37,7 @@ func (r *Request) judgeParam(p *param) {
 	switch p.name {
 	case "allow_no_indices", "allow_partial_search_results", "analyze_wildcard", "analyzer", "batched_reduce_size", "cancel_after_time_interval",
 		"ccs_minimize_roundtrips", "default_operator", "df", "docvalue_fields", "error_trace", "expand_wildcards", "force_synthetic_source", "from",
-		"human", "ignore_throttled", "ignore_unavailable", "include_named_queries_score", "index", "lenient", "max_concurrent_shard_requests",
+		"human", "ignore_throttled", "ignore_unavailable", "include_named_queries_score", "lenient", "max_concurrent_shard_requests",
 		"min_compatible_shard_node", "phase_took", "pre_filter_shard_size", "preference", "pretty", "project_routing", "q", "request_cache",
 		"rest_total_hits_as_int", "routing", "seq_no_primary_term", "size", "sort", "source", "_source", "_source_excludes",
 		"_source_exclude_vectors", "_source_includes", "stats", "suggest_field", "suggest_mode", "suggest_size", "suggest_text", "terminate_after",

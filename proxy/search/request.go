@@ -95,12 +95,11 @@ func (r *Request) readPage() error {
 func (r *Request) readWords() {
 	w := walker{src: r.json}
 	all := scope{boost: 1, tier: typed}
-	outright := scope{boost: 1, tier: explicit}
 	if r.override.Query != "" {
-		w.add("ext", "ext.rerank", r.override.Query, isQuoted(r.override.Query), nil, outright)
+		w.add("ext", "ext.rerank", r.override.Query, isQuoted(r.override.Query), nil, scope{boost: 1, tier: override})
 	}
 	if user, ok := r.root.get("ext").get("ubi").get("user_query").str(r.json); ok {
-		w.add("ext", "ext.ubi.user_query", user, isQuoted(user), nil, outright)
+		w.add("ext", "ext.ubi.user_query", user, isQuoted(user), nil, scope{boost: 1, tier: observed})
 	}
 	if q := r.params.get("q"); q != nil {
 		text, named := cleanQueryString(bounded(q.value))

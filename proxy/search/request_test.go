@@ -38,6 +38,7 @@ func TestPage(t *testing.T) {
 		{"more than JSON", "", `{"size":1} x`, 0, 0, "reading the body"},
 		{"an array", "", `[]`, 0, 0, "not an object"},
 		{"deep", "", strings.Repeat(`{"a":`, 5000), 0, 0, "levels deep"},
+		{"many values", "", `{"a":[` + strings.Repeat(`"",`, maxNodes) + `""]}`, 0, 0, "values"},
 		{"broken escape", "size=%zz", "", 0, 0, "query string"},
 		{"source and body", "source=%7B%7D&source_content_type=application/json", "{}", 0, 0, "another"},
 	} {
@@ -109,6 +110,7 @@ func TestPass(t *testing.T) {
 		{"stored_fields _none_, url", "stored_fields=_none_", "", Unsupported},
 		{"unknown member", "", `{"quantum":true}`, Unsupported},
 		{"unknown parameter", "quantum=true", "", Unsupported},
+		{"indices in the url", "index=other", "", Unsupported},
 		{"unknown query", "", `{"query":{"bool":{"filter":{"quantum":{}}}}}`, Unsupported},
 		{"unknown extension", "", `{"ext":{"generative_qa_parameters":{}}}`, Unsupported},
 		{"a pipeline that reranks", "search_pipeline=p", `{"ext":{"rerank":{"query_context":{"query_text":"x1"}}}}`, Unsupported},

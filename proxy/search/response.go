@@ -14,6 +14,9 @@ import (
 // pinned is the least score of a pinned hit: pinned queries and rules lift theirs to 2^127 and more, where no other score comes to.
 const pinned = 1 << 127
 
+// maxHits bounds what is kept of a response: a cluster gives 10,000 hits at most unless it is told otherwise.
+const maxHits = 1 << 16
+
 // Response is a search response, indexed but not decoded. It keeps the slice that it was parsed from.
 type Response struct {
 	body     []byte
@@ -121,7 +124,9 @@ func (p *Response) readArray(d reader) error {
 		if err != nil {
 			return err
 		}
-		p.hits = append(p.hits, h)
+		if p.hits = append(p.hits, h); len(p.hits) > maxHits {
+			return fmt.Errorf("more than %d hits", maxHits)
+		}
 	}
 	if d.PeekKind() != ']' {
 		return errors.New("a hit is not an object")

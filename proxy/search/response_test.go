@@ -98,6 +98,7 @@ func TestParseResponseErrors(t *testing.T) {
 		{"a score twice", `{"hits":{"hits":[{"_score":1,"_score":2}]}}`, "twice"},
 		{"a score twice, spelled otherwise", `{"hits":{"hits":[{"_score":1,"\u005fscore":2}]}}`, "twice"},
 		{"more than one response", `{"hits":{"hits":[]}}{}`, "after its end"},
+		{"many hits", `{"hits":{"hits":[` + strings.Repeat("{},", maxHits) + `{}]}}`, "more than"},
 		{"deep", `{"hits":{"hits":[{"_source":` + strings.Repeat("[", 100000), "depth"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

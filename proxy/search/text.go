@@ -3,7 +3,6 @@ package search
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -27,7 +26,7 @@ func (p *Response) Text(i int, t Template) string {
 	g.gather(h.fields, p.body, t.fields)
 	texts := make([]string, len(t.fields))
 	for i, text := range g.texts {
-		// Half a surrogate pair, and bytes that are no UTF-8, have become U+FFFD; what a field's limit cut in two goes.
+		// The limit may have cut a character in two. Nothing else is invalid by now: it has become U+FFFD.
 		texts[i] = strings.ToValidUTF8(string(bytes.TrimSpace(text)), "")
 	}
 	return t.render(texts)
@@ -150,12 +149,5 @@ func appendText(text []byte, raw jsontext.Value) []byte {
 	if len(text) == before && before > 0 { // an empty string
 		text = text[:before-1]
 	}
-	if len(text) > maxText {
-		text = text[:maxText]
-		for len(text) > 0 && !utf8.RuneStart(text[len(text)-1]) {
-			text = text[:len(text)-1]
-		}
-		text = text[:len(text)-1]
-	}
-	return text
+	return text[:min(len(text), maxText)]
 }

@@ -95,7 +95,10 @@ func TestWidenProperty(t *testing.T) {
 		members := rapid.SliceOfDistinct(rapid.SampledFrom([]string{
 			`"from":7`, `"size" : 3`, `"_source":false`, `"fields":["body"]`, `"ext":{"rerank":"on"}`, `"ext":{"ubi":{},"rerank":{}}`,
 			`"query":{"match":{"title":"red \u00e9 shoes"}}`, "\n \"aggs\":{\"a\":{\"b\":[1e400,0.10]}}", `"min_score":1.50`, `"version":true`,
-		}), func(s string) string { name, _, _ := strings.Cut(strings.TrimSpace(s), ":"); return strings.TrimSpace(name) }).Draw(t, "members")
+		}), func(s string) string {
+			name, _, _ := strings.Cut(strings.TrimSpace(s), ":")
+			return strings.TrimSpace(name)
+		}).Draw(t, "members")
 		rawQuery := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"from=4", "size=6", "pretty", "_source=true", "q=x;y=%20", ""}), 0, 4).Draw(t, "query"), "&")
 		body := "{ " + strings.Join(members, " , ") + "}"
 		if len(members) == 0 && rapid.Bool().Draw(t, "no body") {

@@ -120,7 +120,7 @@ func keep(choices []choice, why string, ok func(choice) bool) []choice {
 // beside says why a text of this tier is not taken where there is one of a better tier.
 func (t tier) beside() string {
 	switch t {
-	case typed:
+	case observed, matched, typed:
 		return "the request says outright what the words are"
 	case optional:
 		return "optional, beside a must that has words"

@@ -123,6 +123,8 @@ func TestWordsOutsideTheQuery(t *testing.T) {
 		{"retriever", "", `{"retriever":{"standard":{"query":{"match":{"title":"red shoes"}},"filter":{"match":{"title":"boots"}}}}}`, "red shoes", "title"},
 		{"ubi", "", `{"query":{"match":{"title":"red shoe"}},"ext":{"ubi":{"user_query":"Red Shoes!"}}}`, "Red Shoes!", "title"},
 		{"override", "", `{"query":{"match":{"title":"red shoe"}},"ext":{"rerank":{"query":"shoes, red"}}}`, "shoes, red", "title"},
+		{"override before ubi before a rule", "", `{"query":{"rule":{"match_criteria":{"user_query":"c1"}}},"ext":{"ubi":{"user_query":"b1"},"rerank":{"query":"a1"}}}`, "a1", ""},
+		{"ubi before a rule", "", `{"query":{"rule":{"match_criteria":{"user_query":"c1"}}},"ext":{"ubi":{"user_query":"b1"}}}`, "b1", ""},
 		{"query_text", "", `{"query":{"match":{"title":"red shoe"}},"ext":{"rerank":{"query_context":{"query_text":"shoes, red"}}}}`, "shoes, red", "title"},
 		{"query_text_path", "", `{"query":{"match":{"a.b":"red shoe"}},"ext":{"rerank":{"query_context":{"query_text_path":"query.match.a.b.query"}}}}`, "red shoe", "a.b"},
 		{"query_text_path to nothing", "", `{"query":{"match":{"a":"red shoe"}},"ext":{"rerank":{"query_context":{"query_text_path":"query.x"}}}}`, "red shoe", "a"},
