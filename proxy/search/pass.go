@@ -2,7 +2,6 @@ package search
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -192,16 +191,13 @@ func order(m *node, src []byte) string {
 	if direction, ok := m.str(src); ok {
 		return direction
 	}
-	if m.kind != '{' || len(m.children) > 1 {
-		return string(m.raw(src))
+	if m.kind == '{' && len(m.children) == 0 {
+		return "desc"
 	}
-	for _, option := range m.children {
-		if direction, ok := option.str(src); ok && option.name == "order" {
-			return direction
-		}
-		return fmt.Sprintf("%s=%s", option.name, option.raw(src))
+	if direction, ok := m.get("order").str(src); ok && len(m.children) == 1 {
+		return direction
 	}
-	return "desc"
+	return string(m.raw(src))
 }
 
 // readSource finds out whether the documents come whole, and what the client gets in the hits' fields.
