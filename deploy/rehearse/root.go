@@ -137,7 +137,7 @@ func (r *root) run(ctx context.Context, env map[string]string, binds []string, a
 		shift; exec chroot "$root" "$@"`
 	args := append([]string{"--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", r.dir}, binds...)
 	cmd := exec.CommandContext(ctx, "unshare", append(append(args, "--"), argv...)...)
-	cmd.Env = environ(env)
+	cmd.Env = environ(env, "/root")
 	for _, key := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if value, ok := os.LookupEnv(key); ok {
 			cmd.Env = append(cmd.Env, key+"="+value)
@@ -162,24 +162,24 @@ func (r *root) start(ctx context.Context) error {
 	// cluster is an address where nobody answers: an image is healthy without one.
 	script := `root=$1; user=$2; health=$3; shift 3
 		ip link set lo up
+		mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
 		mount --rbind /dev "$root/dev"
 		mount -t proc proc "$root/proc"
-		mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
 		chroot --userspec="$user" "$root" "$@" & program=$!
 		for try in $(seq 60); do
-			if eval "chroot --userspec=$user $root $health"; then
+			if eval "chroot --userspec=$user $root $health" 2>&-; then
 				echo "healthy after $try tries"
 				grep -E '^(Uid|Gid|VmRSS)' /proc/$program/status
 				kill -TERM $program; wait $program; echo "exit $?"; exit
 			fi
-			kill -0 $program || { wait $program; echo "exit $?, never healthy"; exit; }
+			kill -0 $program 2>&- || { wait $program; echo "exit $?, never healthy"; exit; }
 			sleep 1
 		done
 		echo "never healthy"`
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh", r.dir, r.user, quoted(r.health)}, argv...)...)
 	env := maps.Clone(r.env)
 	env["RERANKD_CLUSTER"] = "http://127.0.0.1:9200"
-	cmd.Env = environ(env)
+	cmd.Env = environ(env, "/nonexistent")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -205,8 +205,8 @@ func (r *root) start(ctx context.Context) error {
 }
 
 // environ is a whole environment, the machine's own left out.
-func environ(env map[string]string) []string {
-	list := []string{"HOME=/root", "DEBIAN_FRONTEND=noninteractive"}
+func environ(env map[string]string, home string) []string {
+	list := []string{"HOME=" + home}
 	for key, value := range env {
 		list = append(list, key+"="+value)
 	}
