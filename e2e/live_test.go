@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rerankd/rerankd/e2e/cluster"
+	"github.com/rerankd/rerankd/e2e/program"
 )
 
 // engines are those that the tests run against; without RERANKD_E2E the test is skipped.
@@ -32,7 +33,7 @@ func TestLive(t *testing.T) {
 			node := cluster.Start(t, e)
 			node.Index(t, shop, shopMapping, shopDocuments())
 			direct := client{url: node.URL}
-			through := client{url: serve(t, node, shopRules()).url}
+			through := client{url: program.Serve(t, node, shopRules()).URL}
 			for _, index := range append(hurries, shop) {
 				awaitWarm(t, through, "/"+index+"/_search", body(match("tea")))
 			}

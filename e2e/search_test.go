@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rerankd/rerankd/e2e/cluster"
+	"github.com/rerankd/rerankd/e2e/program"
 )
 
 // testOrder: a window that is scored to its end comes back whole, in another order.
@@ -245,7 +246,7 @@ func testOthers(t *testing.T, e cluster.Engine, direct, through client) {
 
 // testZeroConfig: with no rule at all, searches that name fields and searches that name none are reranked, once the mapping has been read.
 func testZeroConfig(t *testing.T, node *cluster.Node, direct client) {
-	through := client{url: serve(t, node, "").url}
+	through := client{url: program.Serve(t, node, "").URL}
 	for _, search := range []struct{ path, body string }{
 		{"/" + shop + "/_search?q=" + "warm+jacket&size=9", ""},
 		{"/" + shop + "/_search", body(match("warm jacket"), "size", 9)},
@@ -275,7 +276,7 @@ func awaitWarm(t *testing.T, through client, path, body string) resultPage {
 
 // testSecured: who may not see an index does not see it through rerankd either, and who may has it reranked.
 func testSecured(t *testing.T, node *cluster.Node) {
-	url := serve(t, node, shopRules()).url
+	url := program.Serve(t, node, shopRules()).URL
 	search := body(match(words[0]), "size", 40)
 	anonymous := func(u string) client { return client{url: u} }
 	stranger := func(u string) client { return client{url: u, authorization: "Basic ZWxhc3RpYzp3cm9uZw=="} }

@@ -33,9 +33,9 @@ type Result struct {
 	Time   time.Duration // from the request to the last byte of the answer
 }
 
-// Search asks the index for the first size packages that answer the text. It is the query that a careful application would write: on this
-// corpus, of the engine's ways to search several fields, the one that ranks best by itself.
-func (c Client) Search(ctx context.Context, index, text string, size int) (Result, error) {
+// Search is the body of a search for the first size packages that answer the text. It is the query that a careful application would write:
+// on this corpus, of the engine's ways to search several fields, the one that ranks best by itself.
+func Search(text string, size int) []byte {
 	body, err := json.Marshal(map[string]any{
 		"query": map[string]any{"multi_match": map[string]any{
 			"query":  text,
@@ -46,10 +46,15 @@ func (c Client) Search(ctx context.Context, index, text string, size int) (Resul
 		"size":    size,
 	})
 	if err != nil {
-		return Result{}, err
+		panic(err) // strings and numbers only
 	}
+	return body
+}
+
+// Search asks the index for the first size packages that answer the text.
+func (c Client) Search(ctx context.Context, index, text string, size int) (Result, error) {
 	begun := time.Now()
-	header, answer, err := c.call(ctx, http.MethodPost, "/"+index+"/_search", "application/json", body)
+	header, answer, err := c.call(ctx, http.MethodPost, "/"+index+"/_search", "application/json", Search(text, size))
 	if err != nil {
 		return Result{}, err
 	}

@@ -1,14 +1,15 @@
-package e2e
+// Package program runs the built rerankd for tests.
+package program
 
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,19 +19,20 @@ import (
 	"github.com/rerankd/rerankd/e2e/cluster"
 )
 
-// A program is a running rerankd.
-type program struct {
-	url   string
-	admin string
+// A Program is a running rerankd.
+type Program struct {
+	URL   string
+	Admin string
 }
 
-// serve runs the built program in front of the node until the test ends. rules are the rest of its configuration file.
-func serve(t *testing.T, node *cluster.Node, rules string) program {
+// Serve runs bin/rerankd of this repository, or what RERANKD_BIN names, in front of the node until the test ends. rules are the rest of its
+// configuration file; what goes before them is the node and free ports.
+func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	t.Helper()
-	p := program{url: "http://" + freeAddress(t), admin: "http://" + freeAddress(t)}
+	p := Program{URL: "http://" + freeAddress(t), Admin: "http://" + freeAddress(t)}
 	file := filepath.Join(t.TempDir(), "rerankd.yaml")
 	text := fmt.Sprintf("listen: %s\nadmin: { listen: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n%s",
-		strings.TrimPrefix(p.url, "http://"), strings.TrimPrefix(p.admin, "http://"), node.URL, rules)
+		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), node.URL, rules)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func serve(t *testing.T, node *cluster.Node, rules string) program {
 	})
 	deadline := time.Now().Add(60 * time.Second)
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		if resp, err := http.Get(p.admin + "/-/ready"); err == nil {
+		if resp, err := http.Get(p.Admin + "/-/ready"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				tick.Stop()
@@ -78,16 +80,12 @@ func serve(t *testing.T, node *cluster.Node, rules string) program {
 	}
 }
 
-// binary is the program under test: bin/rerankd of this repository, or what RERANKD_BIN names.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	file := os.Getenv("RERANKD_BIN")
 	if file == "" {
-		file = "../bin/rerankd"
-	}
-	file, err := filepath.Abs(file)
-	if err != nil {
-		t.Fatal(err)
+		_, source, _, _ := runtime.Caller(0)
+		file = filepath.Join(filepath.Dir(source), "..", "..", "bin", "rerankd")
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Fatalf("the program under test: %v (`make build` makes it)", err)
@@ -96,7 +94,7 @@ func binary(t *testing.T) string {
 }
 
 // freeAddress is a loopback address that nobody listens on just now.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -122,52 +120,3 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
-
-// A client sends requests to one side: the cluster, or the program in front of it.
-type client struct {
-	url           string
-	authorization string
-}
-
-// An answer is all that a client sees of a response.
-type answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
-}
-
-// do sends a request. header lines are "Name: value".
-func (c client) do(t *testing.T, method, path, body string, header ...string) answer {
-	t.Helper()
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, c.url+path, reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for _, h := range header {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
-	}
-	if c.authorization != "" {
-		req.Header.Set("Authorization", c.authorization)
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer resp.Body.Close()
-	a := answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Body, err = io.ReadAll(resp.Body); err != nil {
-		t.Fatalf("%s %s: reading the answer: %v", method, path, err)
-	}
-	return a
-}
-
-// transport shows answers as they are on the wire: nothing decompressed, no redirect followed.
-var transport = &http.Transport{DisableCompression: true}
