@@ -75,6 +75,7 @@ func (p *Response) page(pg Page) edit {
 		return e
 	}
 	var b strings.Builder
+	b.Grow((p.hits[n-1].end - p.hits[0].start) / n * (to - from))
 	var scratch []byte
 	for place := from; place < to; place++ {
 		if place > from {
