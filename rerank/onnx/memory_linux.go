@@ -1,4 +1,4 @@
-//go:build cgo && bundled
+//go:build cgo
 
 package onnx
 

@@ -1,4 +1,4 @@
-//go:build cgo && bundled && !linux
+//go:build cgo && !linux
 
 package onnx
 
