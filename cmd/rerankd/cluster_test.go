@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"time"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -25,13 +25,19 @@ func (c *fakeCluster) start(ts *testscript.TestScript) string {
 	mux.HandleFunc("/_mapping", func(w http.ResponseWriter, r *http.Request) { c.mapping(w, "") })
 	mux.HandleFunc("/{index}/_mapping", func(w http.ResponseWriter, r *http.Request) { c.mapping(w, r.PathValue("index")) })
 	mux.HandleFunc("/{index}/_search", c.search)
+	// A request that takes as long as a script wants it to.
+	var waiting atomic.Int32
+	released := make(chan struct{})
 	mux.HandleFunc("/_slow", func(w http.ResponseWriter, r *http.Request) {
-		select { // long enough for a signal to come meanwhile
-		case <-time.After(500 * time.Millisecond):
+		waiting.Add(1)
+		select {
+		case <-released:
 			fmt.Fprintln(w, "at last")
 		case <-r.Context().Done():
 		}
 	})
+	mux.HandleFunc("/_waiting", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, waiting.Load(), "waiting") })
+	mux.HandleFunc("/_release", func(w http.ResponseWriter, r *http.Request) { close(released) })
 	server := httptest.NewServer(mux)
 	ts.Defer(server.Close)
 	return server.URL

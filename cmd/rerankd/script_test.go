@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -131,12 +132,13 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	write(".key", "PRIVATE KEY", keyDER)
 }
 
-// get [-until PATTERN] [-header LINE] URL prints status, X-Rerank, the server's certificate and the body, asking again until what is
-// printed matches.
+// get [-until PATTERN] [-refused] [-header LINE] URL prints status, X-Rerank, the server's certificate and the body, asking again until
+// what is printed matches, or until no connection is taken.
 func get(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("get", flag.ContinueOnError)
 	until := flags.String("until", "", "pattern")
 	header := flags.String("header", "", "Name: value")
+	refused := flags.Bool("refused", false, "wait for the listener to be closed")
 	if flags.Parse(args) != nil {
 		return 2
 	}
@@ -145,11 +147,14 @@ func get(args []string, stdout, stderr io.Writer) int {
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		said, err := fetch(&client, flags.Arg(0), *header)
-		if err == nil && pattern.MatchString(said) {
+		if *refused && errors.Is(err, syscall.ECONNREFUSED) {
+			return 0
+		}
+		if err == nil && !*refused && pattern.MatchString(said) {
 			io.WriteString(stdout, said)
 			return 0
 		}
-		if *until == "" || time.Now().After(deadline) {
+		if *until == "" && !*refused || time.Now().After(deadline) {
 			fmt.Fprintln(stderr, said, err)
 			return 1
 		}
