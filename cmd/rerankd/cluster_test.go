@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
-
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // A fakeCluster is an OpenSearch whose every search matches every document, in the order of the file.
@@ -17,7 +14,7 @@ type fakeCluster struct {
 	indices map[string][]string // documents, one line of JSON each
 }
 
-func (c *fakeCluster) start(ts *testscript.TestScript) string {
+func (c *fakeCluster) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
 		c.write(w, map[string]any{"name": "node", "cluster_name": "fake", "version": map[string]any{"distribution": "opensearch", "number": "2.19.1"}})
@@ -38,9 +35,7 @@ func (c *fakeCluster) start(ts *testscript.TestScript) string {
 	})
 	mux.HandleFunc("/_waiting", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, waiting.Load(), "waiting") })
 	mux.HandleFunc("/_release", func(w http.ResponseWriter, r *http.Request) { close(released) })
-	server := httptest.NewServer(mux)
-	ts.Defer(server.Close)
-	return server.URL
+	return mux
 }
 
 func (c *fakeCluster) write(w http.ResponseWriter, v any) {

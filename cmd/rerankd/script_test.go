@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,7 +82,9 @@ func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 		index := strings.TrimSuffix(filepath.Base(name), ".ndjson")
 		c.indices[index] = strings.Split(strings.TrimSpace(ts.ReadFile(name)), "\n")
 	}
-	ts.Setenv("CLUSTER", c.start(ts))
+	server := httptest.NewServer(c.handler())
+	ts.Defer(server.Close)
+	ts.Setenv("CLUSTER", server.URL)
 }
 
 // signal NAME sends a signal to the programs in the background.

@@ -81,7 +81,7 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 	changed := make(chan struct{}, 1)
 	if o.file != "" {
 		watching, stop := context.WithCancel(ctx)
-		defer stop()
+		done := make(chan struct{})
 		files := func() []string { return watchedFiles(o.file, s.program.now.Load().config) }
 		notify := func() {
 			select {
@@ -89,9 +89,14 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 			default: // one is waiting, and will read the file as it is then
 			}
 		}
-		if err := watch(watching, files, notify, logger); err != nil {
+		if err := watch(watching, files, notify, done, logger); err != nil {
 			logger.Warn("the configuration is not watched; SIGHUP reads it again", "error", err)
+			close(done)
 		}
+		defer func() {
+			stop()
+			<-done
+		}()
 	}
 	for {
 		reason := "the file has changed"

@@ -15,20 +15,22 @@ import (
 // settle is how long a file must be left alone before it is read: editors and configuration management write in several steps.
 const settle = 200 * time.Millisecond
 
-// watch calls changed whenever the contents of files (asked for anew each time) are others than before, until ctx ends.
+// watch calls changed whenever the contents of files (asked for anew each time) are others than before, until ctx ends; then it closes
+// done.
 //
 // The directories are watched, not the files: editors replace a file by another one of its name, and Kubernetes exchanges a whole
 // directory by one symbolic link, ..data, so that no event is about the file itself. What an event is about is not looked at; it is a
 // reason to look at the contents.
-func watch(ctx context.Context, files func() []string, changed func(), logger *slog.Logger) error {
+func watch(ctx context.Context, files func() []string, changed func(), done chan<- struct{}, logger *slog.Logger) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
 	}
 	watched := watchDirectories(w, files(), nil, logger)
+	before := contents(files())
 	go func() {
+		defer close(done)
 		defer w.Close()
-		before := contents(files())
 		quiet := time.NewTimer(settle) // once without an event, for what changed before the directories were watched
 		for {
 			select {

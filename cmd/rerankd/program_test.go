@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// A countedRunner knows how many of its kind are open.
+type countedRunner struct {
+	fakeRunner
+	open *atomic.Int32
+}
+
+func (r countedRunner) Close() error {
+	r.open.Add(-1)
+	return nil
+}
+
+// A testProgram is a program in front of a fake cluster, whose models are counted. It has to be closed and to leave no goroutine.
+type testProgram struct {
+	*program
+	cluster      string
+	opened, open atomic.Int32
+}
+
+func newTestProgram(t *testing.T) *testProgram {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after all that is cleaned up below
+	server := httptest.NewServer((&fakeCluster{indices: map[string][]string{"books": {`{"title":"one"}`, `{"title":"two"}`}}}).handler())
+	t.Cleanup(server.Close)
+	p := &testProgram{cluster: server.URL}
+	e := &environment{lookup: os.LookupEnv, open: func(f *model.Files, c config.Model) (runner, error) {
+		if c.MaxLength == 17 {
+			return nil, errors.New("broken")
+		}
+		p.opened.Add(1)
+		p.open.Add(1)
+		return countedRunner{open: &p.open}, nil
+	}}
+	p.program = newProgram(e, slog.New(slog.DiscardHandler), admin.NewRecent(slog.DiscardHandler))
+	return p
+}
+
+func (p *testProgram) load(yaml string) func() (*config.Config, error) {
+	return func() (*config.Config, error) {
+		return config.Parse("test.yaml", []byte("cluster: { urls: ["+p.cluster+"] }\n"+yaml), os.LookupEnv)
+	}
+}
+
+func (p *testProgram) expect(t *testing.T, when string, opened, open int32) {
+	t.Helper()
+	if p.opened.Load() != opened || p.open.Load() != open {
+		t.Errorf("%s: got %d models opened and %d open, want %d and %d", when, p.opened.Load(), p.open.Load(), opened, open)
+	}
+}
+
+func TestModelsAreSharedAndClosed(t *testing.T) {
+	p := newTestProgram(t)
+	c, err := p.load("")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "started", 1, 1)
+
+	reload := func(yaml string) error { return p.reload(t.Context(), p.load(yaml)) }
+	if err := reload("limits: { request: 2MiB }"); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "after a reload that leaves the model as it was", 1, 1)
+
+	if err := reload("rules: [{ name: a, indices: [a] }, { name: b }]"); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "with two rules of one model", 1, 1)
+
+	if err := reload("rerank: off"); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "with the kill switch set", 1, 1)
+	if err := reload("rerank: off\nmodels: { small: { source: /nowhere } }"); err != nil {
+		t.Errorf("a model that is not there stands in the way of the kill switch: %v", err)
+	}
+	if err := reload(""); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "with the kill switch released", 1, 1)
+
+	if err := reload("models: { small: { source: embedded, max_length: 17 } }"); err == nil {
+		t.Error("got a broken model in force, want an error")
+	}
+	p.expect(t, "after a reload that failed", 1, 1)
+	if got := p.Status(); got.Configuration.Error == "" || got.Rules[0].Rerank != "on" {
+		t.Errorf("got %+v, want the fault said and the former configuration in force", got)
+	}
+
+	if err := reload("models: { small: { source: embedded, max_length: 128 } }"); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "with another model", 2, 1)
+
+	before := p.now.Load().backend
+	probe := config.Duration(time.Second)
+	err = p.reload(t.Context(), func() (*config.Config, error) {
+		c, err := p.load("models: { small: { source: embedded, max_length: 128 } }")()
+		c.Cluster.Probe = probe
+		return c, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.now.Load().backend == before {
+		t.Error("got the connections of another cluster's configuration")
+	}
+	if _, err := p.registry.Gather(); err != nil {
+		t.Errorf("two clusters in turn: %v", err)
+	}
+	p.expect(t, "with another cluster", 2, 1)
+	p.close()
+	p.expect(t, "closed", 2, 0)
+}
+
+func TestFailedStartLeavesNothing(t *testing.T) {
+	p := newTestProgram(t)
+	c, err := p.load("models: { a: { source: embedded }, b: { source: /nowhere } }\nrules: [{ name: a, indices: [a], stages: [{ model: a }] }, { name: b, stages: [{ model: b }] }]")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err == nil {
+		t.Fatal("got a start, want an error")
+	}
+	p.close()
+	p.expect(t, "after a start that failed", 1, 0)
+}
+
+func TestWaiting(t *testing.T) {
+	p := newTestProgram(t)
+	if got := p.Waiting(); len(got) != 1 {
+		t.Errorf("before the start: got %q, want the model named", got)
+	}
+	c, err := p.load("")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for deadline := time.Now().Add(10 * time.Second); len(p.Waiting()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %q, want readiness once the cluster has answered", p.Waiting())
+		}
+	}
+	p.draining.Store(true)
+	if got := p.Waiting(); len(got) != 1 {
+		t.Errorf("while stopping: got %q, want one sentence", got)
+	}
+}
+
+// A secret that changes makes another cluster of it, although it prints the same.
+func TestClusterKeySeesSecrets(t *testing.T) {
+	key := func(c config.Cluster) string {
+		k, err := clusterKey(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	c := config.Default().Cluster
+	before := key(c)
+	if key(c) != before {
+		t.Error("got two keys for one cluster")
+	}
+	c.Token = "one"
+	one := key(c)
+	c.Token = "two"
+	two := key(c)
+	c.Token, c.APIKey = "", "two"
+	if three := key(c); one == before || one == two || two == three {
+		t.Error("got one key for two clusters that differ in a secret")
+	}
+	c.TLS.CA = t.TempDir() + "/ca.pem"
+	if _, err := clusterKey(c); err == nil {
+		t.Error("got a key for a certificate that cannot be read")
+	}
+}
