@@ -18,9 +18,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 )
 
 // Options say what to show and where.
@@ -139,15 +136,10 @@ func (c Client) name(ctx context.Context) (string, error) {
 }
 
 func fill(ctx context.Context, cluster Client, o Options, corpus *Corpus) error {
-	bars := mpb.NewWithContext(ctx, mpb.WithOutput(o.Out), mpb.WithWidth(48))
-	bar := bars.AddBar(int64(len(corpus.Documents)),
-		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name("  indexing  ")),
-		mpb.AppendDecorators(decor.CountersNoUnit(" %d / %d"), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
+	bar := newBar(ctx, o.Out, "indexing ", len(corpus.Documents))
 	begun := time.Now()
-	filled, err := cluster.Index(ctx, o.Index, corpus, func(n int) { bar.IncrBy(n) })
-	bar.Abort(true)
-	bars.Wait()
+	filled, err := cluster.Index(ctx, o.Index, corpus, bar.add)
+	bar.remove()
 	switch {
 	case err != nil:
 		return err
@@ -199,11 +191,7 @@ func measure(ctx context.Context, out printer, cluster, reranked Client, o Optio
 		queries = queries[:o.Measure]
 	}
 	out.head(fmt.Sprintf("All %d held-out searches, found or not", len(queries)))
-	bars := mpb.NewWithContext(ctx, mpb.WithOutput(o.Out), mpb.WithWidth(48))
-	bar := bars.AddBar(int64(len(queries)),
-		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name("  searching ")),
-		mpb.AppendDecorators(decor.CountersNoUnit(" %d / %d"), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
+	bar := newBar(ctx, o.Out, "searching", len(queries))
 	m := measurement{reasons: make(map[string]int)}
 	var err error
 	for _, q := range queries {
@@ -215,10 +203,9 @@ func measure(ctx context.Context, out printer, cluster, reranked Client, o Optio
 			break
 		}
 		m.add(q, before, after)
-		bar.Increment()
+		bar.add(1)
 	}
-	bar.Abort(true)
-	bars.Wait()
+	bar.remove()
 	if err != nil {
 		return err
 	}

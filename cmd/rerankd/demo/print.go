@@ -51,7 +51,7 @@ func (p printer) sideBySide(q Query, before, after Result, deep []Hit) {
 		right += "  (" + after.Rerank + ")"
 	}
 	fmt.Fprintf(p.w, "  %s  %s\n", p.paint(pad(left, half), dim), p.paint(clip(right, half), dim))
-	for i := range shown {
+	for i := range min(shown, max(len(before.Hits), len(after.Hits))) {
 		fmt.Fprintf(p.w, "  %s  %s\n", p.cell(before.Hits, i, half, q, nil), p.cell(after.Hits, i, half, q, deep))
 	}
 	fmt.Fprintf(p.w, "  %s\n", p.verdict(q, before.Hits, after.Hits))
