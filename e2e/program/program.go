@@ -36,7 +36,7 @@ func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary(t), "serve", "-c", file)
+	cmd := exec.Command(Binary(t), "serve", "-c", file)
 	var log syncBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -80,7 +80,8 @@ func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	}
 }
 
-func binary(t testing.TB) string {
+// Binary is the program under test: bin/rerankd of this repository, or what RERANKD_BIN names.
+func Binary(t testing.TB) string {
 	t.Helper()
 	file := os.Getenv("RERANKD_BIN")
 	if file == "" {
