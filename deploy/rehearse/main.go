@@ -141,7 +141,9 @@ func (r *rehearsal) carryOut(ctx context.Context, to *root, i dockerfile.Instruc
 		words, err := i.Exec()
 		to.health = words
 		return err
-	case "EXPOSE", "LABEL", "STOPSIGNAL", "VOLUME":
+	case "EXPOSE":
+		to.ports = append(to.ports, strings.Fields(i.Args)...)
+	case "LABEL", "STOPSIGNAL", "VOLUME":
 		// Said to the engine alone.
 	default:
 		return errors.New("not supported")

@@ -22,6 +22,7 @@ type root struct {
 	env                         map[string]string
 	workdir, user               string
 	entrypoint, command, health []string
+	ports                       []string
 }
 
 // copyOf makes the root a fresh copy of another.
@@ -148,7 +149,7 @@ func (r *root) run(ctx context.Context, env map[string]string, binds []string, a
 }
 
 // start runs the image as an engine would: its command as its user, on a root that cannot be written, with no network but loopback,
-// until its own HEALTHCHECK is content; then it asks the program to stop.
+// until its own HEALTHCHECK is content and every exposed port answers; then it asks the program to stop.
 func (r *root) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -160,7 +161,7 @@ func (r *root) start(ctx context.Context) error {
 
 	// One shell in the namespaces starts the program, asks after its health until that is good, and says what came of it. The
 	// cluster is an address where nobody answers: an image is healthy without one.
-	script := `root=$1; user=$2; health=$3; shift 3
+	script := `root=$1; user=$2; health=$3; ports=$4; shift 4
 		ip link set lo up
 		mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
 		mount --rbind /dev "$root/dev"
@@ -170,13 +171,18 @@ func (r *root) start(ctx context.Context) error {
 			if eval "chroot --userspec=$user $root $health" 2>&-; then
 				echo "healthy after $try tries"
 				grep -E '^(Uid|Gid|VmRSS)' /proc/$program/status
+				for port in $ports; do
+					# 127.0.0.2 is answered by who listens on 0.0.0.0, and by nobody else.
+					timeout 30 bash -c "exec 3<>/dev/tcp/127.0.0.2/$port; printf 'GET / HTTP/1.0\\r\\nHost: rehearsal\\r\\n\\r\\n' >&3; read -r line <&3; echo port $port: \$line" ||
+						echo "port $port: no answer"
+				done
 				kill -TERM $program; wait $program; echo "exit $?"; exit
 			fi
 			kill -0 $program 2>&- || { wait $program; echo "exit $?, never healthy"; exit; }
 			sleep 1
 		done
 		echo "never healthy"`
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh", r.dir, r.user, quoted(r.health)}, argv...)...)
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh", r.dir, r.user, quoted(r.health), strings.Join(r.ports, " ")}, argv...)...)
 	env := maps.Clone(r.env)
 	env["RERANKD_CLUSTER"] = "http://127.0.0.1:9200"
 	cmd.Env = environ(env, "/nonexistent")
@@ -189,18 +195,22 @@ func (r *root) start(ctx context.Context) error {
 		return err
 	}
 	var healthy, clean bool
+	answers := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		fmt.Println("   " + lines.Text())
 		healthy = healthy || strings.HasPrefix(lines.Text(), "healthy after")
 		clean = lines.Text() == "exit 0"
+		if strings.HasPrefix(lines.Text(), "port ") && strings.Contains(lines.Text(), ": HTTP/") {
+			answers++
+		}
 	}
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("starting the image: %w", err)
 	}
-	if !healthy || !clean {
-		return errors.New("the image's command did not become healthy and stop cleanly")
+	if !healthy || !clean || answers < len(r.ports) {
+		return errors.New("the image's command did not become healthy, answer on its ports and stop cleanly")
 	}
-	fmt.Println("== rehearsed: the steps ran, the program became healthy as its user and stopped when asked")
+	fmt.Println("== rehearsed: the steps ran; the program became healthy as its user, answered on its ports and stopped when asked")
 	return nil
 }
 
