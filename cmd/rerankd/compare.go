@@ -60,9 +60,13 @@ func compare(ctx context.Context, e *environment, o compareOptions, query string
 	if err != nil {
 		return err
 	}
-	if c.Rules = c.EffectiveRules(); o.budget > 0 {
-		for i := range c.Rules {
+	c.Rules = c.EffectiveRules()
+	for i := range c.Rules {
+		if o.budget > 0 {
 			c.Rules[i].Budget = config.Duration(o.budget)
+		}
+		if len(o.fields) > 0 {
+			c.Rules[i].Fields, c.Rules[i].Template = withoutBoosts(o.fields), ""
 		}
 	}
 	a, err := newAsker(ctx, e, o.askOptions, c)
@@ -109,7 +113,7 @@ func printComparison(w io.Writer, query string, o compareOptions, before, after 
 		_, err := fmt.Fprintln(w, "Nothing matches.")
 		return err
 	}
-	template := search.FieldsTemplate(o.fields)
+	template := search.FieldsTemplate(withoutBoosts(o.fields))
 	places := map[string]int{} // of the cluster's hits
 	for i := range before.Hits() {
 		places[before.Index(i)+"/"+before.ID(i)] = i
@@ -135,6 +139,15 @@ func printComparison(w io.Writer, query string, o compareOptions, before, after 
 	}
 	_, err := fmt.Fprintf(w, "The model read %d of %s: %s after the cluster's %s.\n", after.scored, count(after.window, "hit"), short(after.ranking), short(after.cluster))
 	return err
+}
+
+// withoutBoosts makes title of title^3.
+func withoutBoosts(fields []string) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i], _, _ = strings.Cut(f, "^")
+	}
+	return names
 }
 
 // title is what a person knows a hit by: the beginning of the text that is searched in.

@@ -34,9 +34,12 @@ type program struct {
 	started  time.Time
 	versions map[string]string
 
-	building sync.Mutex // held while a configuration is assembled: one at a time
 	now      atomic.Pointer[state]
 	draining atomic.Bool
+	began    atomic.Uint64 // configurations that were begun to be read
+
+	mu    sync.Mutex // held while one is put in force
+	ended uint64     // the last of them that was, or failed
 }
 
 var _ admin.Program = (*program)(nil)
@@ -83,8 +86,6 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
-	p.building.Lock()
-	defer p.building.Unlock()
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err
@@ -94,23 +95,37 @@ func (p *program) start(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// reload puts another configuration in force, or says why the one before it stays.
+// errSuperseded says that a newer configuration was in force first.
+var errSuperseded = errors.New("a newer configuration is in force already")
+
+// reload puts another configuration in force, or says why the one before it stays. It may be called again while a call is still loading a
+// model: the kill switch must not wait for that. Of several the one that began last stays.
 func (p *program) reload(ctx context.Context, load func() (*config.Config, error)) error {
-	p.building.Lock()
-	defer p.building.Unlock()
+	turn := p.began.Add(1)
 	former := p.now.Load()
+	var a *assembly
 	c, err := load()
 	if err == nil {
-		var a *assembly
-		if a, err = p.assemble(ctx, c, former.assembly); err == nil {
-			p.handler.Swap(a.snapshot())
-			p.commit(a)
-			return nil
-		}
+		a, err = p.assemble(ctx, c, former.assembly)
 	}
-	p.now.Store(&state{assembly: former.assembly, loaded: former.loaded, fault: err})
-	p.metrics.reloadOK.Set(0)
-	return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if turn < p.ended {
+		if a != nil {
+			a.close()
+		}
+		return errSuperseded
+	}
+	p.ended = turn
+	if err != nil {
+		former = p.now.Load()
+		p.now.Store(&state{assembly: former.assembly, loaded: former.loaded, fault: err})
+		p.metrics.reloadOK.Set(0)
+		return err
+	}
+	p.handler.Swap(a.snapshot())
+	p.commit(a)
+	return nil
 }
 
 func (p *program) commit(a *assembly) {

@@ -32,6 +32,8 @@ type testProgram struct {
 	*program
 	cluster      string
 	opened, open atomic.Int32
+	loading      chan struct{} // a model of a maximal length of 99 is being loaded
+	loaded       chan struct{} // and now it is
 }
 
 func newTestProgram(t *testing.T) *testProgram {
@@ -40,10 +42,14 @@ func newTestProgram(t *testing.T) *testProgram {
 	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after all that is cleaned up below
 	server := httptest.NewServer((&fakeCluster{indices: map[string][]string{"books": {`{"title":"one"}`, `{"title":"two"}`}}}).handler())
 	t.Cleanup(server.Close)
-	p := &testProgram{cluster: server.URL}
+	p := &testProgram{cluster: server.URL, loading: make(chan struct{}), loaded: make(chan struct{})}
 	e := &environment{lookup: os.LookupEnv, open: func(f *model.Files, c config.Model) (runner, error) {
-		if c.MaxLength == 17 {
+		switch c.MaxLength {
+		case 17:
 			return nil, errors.New("broken")
+		case 99:
+			p.loading <- struct{}{}
+			<-p.loaded
 		}
 		p.opened.Add(1)
 		p.open.Add(1)
@@ -132,6 +138,38 @@ func TestModelsAreSharedAndClosed(t *testing.T) {
 	p.expect(t, "with another cluster", 2, 1)
 	p.close()
 	p.expect(t, "closed", 2, 0)
+}
+
+// Loading a model may take a minute. The kill switch is thrown meanwhile, and stays thrown when the model is there.
+func TestKillSwitchDoesNotWaitForAModel(t *testing.T) {
+	p := newTestProgram(t)
+	c, err := p.load("")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	slow := make(chan error)
+	go func() {
+		slow <- p.reload(t.Context(), p.load("models: { small: { source: embedded, max_length: 99 } }"))
+	}()
+	<-p.loading
+	if err := p.reload(t.Context(), p.load("rerank: off")); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Status().Rerank; got != "off" {
+		t.Errorf("got rerank %s while a model is loaded, want off", got)
+	}
+	close(p.loaded)
+	if err := <-slow; !errors.Is(err, errSuperseded) {
+		t.Errorf("got %v, want the older configuration given up", err)
+	}
+	if got := p.Status().Rerank; got != "off" {
+		t.Errorf("got rerank %s after the model was loaded, want off", got)
+	}
+	p.expect(t, "with the older configuration given up", 2, 1)
 }
 
 func TestFailedStartLeavesNothing(t *testing.T) {

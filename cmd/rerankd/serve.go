@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -98,6 +103,12 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 			<-done
 		}()
 	}
+	loading, cancel := context.WithCancel(ctx)
+	var reloads sync.WaitGroup
+	defer func() {
+		cancel()
+		reloads.Wait()
+	}()
 	for {
 		reason := "the file has changed"
 		select {
@@ -110,15 +121,23 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 			reason = "SIGHUP"
 		case <-changed:
 		}
-		if err := s.reload(ctx, func() (*config.Config, error) { return o.load(e) }); err != nil {
-			if ctx.Err() == nil {
-				logger.Error("reload: the configuration stays as it was", "reason", reason, "error", describe(err))
-			}
-			continue
-		}
+		// Not in turn: what comes next may be the kill switch, while this one is loading a model.
+		reloads.Go(func() { reload(loading, s, reason, func() (*config.Config, error) { return o.load(e) }, level) })
+	}
+}
+
+// reload puts the configuration in force as it is now, and says what came of it.
+func reload(ctx context.Context, s *service, reason string, load func() (*config.Config, error), level *slog.LevelVar) {
+	err := s.reload(ctx, load)
+	switch {
+	case err == nil:
 		now := s.program.now.Load().config
 		level.Set(logLevel(now.Log))
-		logger.Info("reload: the configuration is in force", "reason", reason, "rerank", string(now.Rerank), "rules", len(now.EffectiveRules()))
+		s.logger.Info("reload: the configuration is in force", "reason", reason, "rerank", string(now.Rerank), "rules", len(now.EffectiveRules()))
+	case errors.Is(err, errSuperseded) || ctx.Err() != nil:
+		s.logger.Debug("reload: given up", "reason", reason, "error", err)
+	default:
+		s.logger.Error("reload: the configuration stays as it was", "reason", reason, "error", describe(err))
 	}
 }
 
@@ -157,7 +176,8 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 	if c.Rerank.IsOff() {
 		t.row("rerank", "off: everything is forwarded untouched")
 	}
-	for name, m := range a.models {
+	for _, name := range slices.Sorted(maps.Keys(a.models)) {
+		m := a.models[name]
 		t.row("model", fmt.Sprintf("%s (%s, %s), %.1f ms for a document of %d tokens, %d at a time",
 			name, m.files.Source, m.files.Precision, milliseconds(m.cost, typicalTokens), typicalTokens, m.cost.Workers))
 	}

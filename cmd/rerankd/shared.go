@@ -21,7 +21,7 @@ func newShared[K comparable, V any](close func(V)) *shared[K, V] {
 }
 
 // acquire returns the value of key, opening it if nobody has. release must be called when it is no longer used; calls after the first do
-// nothing. One goroutine at a time acquires, so that the lock is not held while a model loads.
+// nothing. The lock is not held while a value is opened, which may take seconds; where two open the same one, the first stays.
 func (s *shared[K, V]) acquire(key K, open func() (V, error)) (value V, release func(), err error) {
 	if value, release, ok := s.again(key); ok {
 		return value, release, nil
@@ -30,9 +30,17 @@ func (s *shared[K, V]) acquire(key K, open func() (V, error)) (value V, release 
 		return value, nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.items[key] = &item[V]{value: value, users: 1}
-	return value, s.releaser(key), nil
+	i, ok := s.items[key]
+	if !ok {
+		i = &item[V]{value: value}
+		s.items[key] = i
+	}
+	i.users++
+	s.mu.Unlock()
+	if ok {
+		s.close(value)
+	}
+	return i.value, s.releaser(key), nil
 }
 
 // again is acquire for a value that is open already.
@@ -61,15 +69,4 @@ func (s *shared[K, V]) releaser(key K) func() {
 			s.close(i.value)
 		}
 	})
-}
-
-// values are those in use.
-func (s *shared[K, V]) values() map[K]V {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make(map[K]V, len(s.items))
-	for k, i := range s.items {
-		all[k] = i.value
-	}
-	return all
 }
