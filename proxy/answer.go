@@ -20,8 +20,11 @@ import (
 
 // The second half of a search's way: from the widened request to the client's page.
 
-// defaultBudget is what reranking may add where a rule does not say.
-const defaultBudget = 300 * time.Millisecond
+// Where a rule does not say.
+const (
+	defaultWindow = 50
+	defaultBudget = 300 * time.Millisecond
+)
 
 // widen makes the request that fetches the window. It may be sent twice, as it only reads.
 func (s *searching) widen() *http.Request {

@@ -55,7 +55,10 @@ func newCatalogue(reader MappingReader, now func() time.Time) *catalogue {
 // credentials are the headers by which a cluster knows whom it speaks with.
 func credentials(h http.Header) (http.Header, [sha256.Size]byte) {
 	mine, digest := http.Header{}, sha256.New()
-	for _, name := range []string{"Authorization", "Es-Security-Runas-User", "Securitytenant", "X-Found-Cluster"} {
+	for _, name := range []string{
+		"Authorization", "Cookie", "Es-Security-Runas-User", "Es-Secondary-Authorization",
+		"Opendistro_security_impersonate_as", "Securitytenant", "X-Proxy-User", "X-Proxy-Roles",
+	} {
 		if values, ok := h[name]; ok {
 			mine[name] = values
 			fmt.Fprintf(digest, "%s %q\n", name, values)
@@ -128,9 +131,8 @@ func (c *catalogue) read(l *live, key catalogueKey, headers http.Header) {
 		return // nobody's fault: the next search asks again
 	}
 	if err != nil {
-		// What was known is better than nothing, while the cluster is away; but not for those who may no longer see it.
-		var status interface{ HTTPStatus() int }
-		if entry.mapping != nil && errors.As(err, &status) && status.HTTPStatus() < 500 {
+		// Where nobody answered, what was known is better than nothing. Where the cluster refused, it is no longer this client's to know.
+		if !errors.As(err, new(interface{ HTTPStatus() int })) {
 			entry.mapping = nil
 		}
 		entry.due = c.now().Add(catalogueFailed)

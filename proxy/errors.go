@@ -48,14 +48,16 @@ const statusClientGone = 499
 
 // explain finds whose fault it was that there is no answer.
 func explain(c *call, err error) failure {
+	body := c.body.failed()
+	if errors.Is(body, os.ErrDeadlineExceeded) { // first, as net/http takes every failure of the connection for the client's leaving
+		return failure{http.StatusRequestTimeout, "request_timeout_exception", "the request's body stopped coming"}
+	}
 	if c.ctx.Err() != nil {
 		return failure{statusClientGone, "client_gone", "the client closed the connection"}
 	}
-	if body := c.body.failed(); body != nil {
+	if body != nil {
 		var limit *http.MaxBytesError
 		switch {
-		case errors.Is(body, os.ErrDeadlineExceeded):
-			return failure{http.StatusRequestTimeout, "request_timeout_exception", "the request's body stopped coming"}
 		case errors.As(body, &limit):
 			return failure{http.StatusRequestEntityTooLarge, "content_too_long_exception", "the request's body is too large"}
 		case errors.Is(body, io.ErrUnexpectedEOF):

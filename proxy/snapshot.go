@@ -23,7 +23,8 @@ type Ranker interface {
 var _ Ranker = (*rerank.Ranker)(nil)
 
 // A MappingReader reads the body of the cluster's answer to GET /{indices}/_mapping. indices is an index expression, not escaped; ""
-// means all. credentials are the client's, to be sent along; the cluster decides what they may see.
+// means all. credentials are the client's, to be sent along; the cluster decides what they may see. An error that has a method
+// HTTPStatus() int, as those of Snapshot.Upstream, means that nobody answered; any other, that the cluster refused.
 type MappingReader interface {
 	Mappings(ctx context.Context, indices string, credentials http.Header) ([]byte, error)
 }
@@ -35,7 +36,7 @@ type Rule struct {
 	Fields   []string // read in this order; empty: chosen from the query and the mapping, see [Choose]
 	Template string   // how a hit's text is made of its fields, as [search.ParseTemplate] reads it; "": each field on a line
 
-	Window int           // hits that may be reranked; a search may ask for less
+	Window int           // hits that may be reranked; a search may ask for less; 0: 50
 	Budget time.Duration // what reranking may add, counted from the last byte of the cluster's answer; 0: 300 ms
 	Total  time.Duration // bounds the cluster's time and reranking together, counted from the request's arrival; 0: no bound
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -216,7 +217,7 @@ func (s *searching) plan() {
 		return
 	}
 
-	window := s.ruled.Window
+	window := cmp.Or(s.ruled.Window, defaultWindow)
 	for _, n := range []int{override.Window, s.said.window} {
 		if n > 0 {
 			window = min(window, n)

@@ -1,0 +1,368 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"pgregory.net/rapid"
+
+	"github.com/rerankd/rerankd/rerank"
+)
+
+// ask searches and returns the answer, which has to be a 200.
+func ask(t testing.TB, base, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	res, answer, err := do(t, request(t, "POST", base+"/shop/_search", body, headers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("got %d %s, want 200", res.StatusCode, answer)
+	}
+	return res, answer
+}
+
+func counted(t testing.TB, m prometheus.Metric) float64 {
+	t.Helper()
+	var d dto.Metric
+	if err := m.Write(&d); err != nil {
+		t.Fatal(err)
+	}
+	return d.GetCounter().GetValue()
+}
+
+func TestReversedWindowComesBackReversed(t *testing.T) {
+	s := &shop{docs: 100}
+	registry := prometheus.NewRegistry()
+	base, h := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{Registerer: registry})
+	res, body := ask(t, base, match)
+	if diff := cmp.Diff(count(29, 19, -1), ids(t, body)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+	if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, `applied; model="reverse"; window=30; scored=30; ms=`) {
+		t.Errorf("got X-Rerank %q", got)
+	}
+	for _, stage := range []string{"cluster", "widening", "ranking", "splicing"} {
+		if got := res.Header.Get("Server-Timing"); !strings.Contains(got, stage+";dur=") {
+			t.Errorf("got Server-Timing %q, want %s in it", got, stage)
+		}
+	}
+	if got := res.Header.Get("X-Elastic-Product"); got != "Elasticsearch" {
+		t.Errorf("got X-Elastic-Product %q, want it kept", got)
+	}
+	if !strings.Contains(body, "12345678901234567890") {
+		t.Error("a large integer was not kept")
+	}
+	if got := counted(t, h.metrics.searches.WithLabelValues("shop", "applied", "")); got != 1 {
+		t.Errorf("got %v searches counted as applied, want 1", got)
+	}
+	if families, err := registry.Gather(); err != nil || len(families) < 4 {
+		t.Errorf("got %d families of metrics, error %v", len(families), err)
+	}
+	if got := len(s.searches()); got != 1 {
+		t.Errorf("got %d searches at the cluster, want 1", got)
+	}
+}
+
+func TestIdentityGivesIdenticalBytes(t *testing.T) {
+	s := &shop{docs: 100}
+	rule := rules(identity)
+	rule[0].KeepScores = true
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rule}, Options{})
+	for _, from := range []int{0, 5, 25} {
+		body := fmt.Sprintf(`{"from":%d,"query":{"match":{"title":"blue shoes"}}}`, from)
+		_, direct := ask(t, base, body, "X-Rerank", "off")
+		res, reranked := ask(t, base, body)
+		if !strings.HasPrefix(res.Header.Get("X-Rerank"), "applied") {
+			t.Fatalf("got X-Rerank %q, want applied", res.Header.Get("X-Rerank"))
+		}
+		// took may have grown by what the ranking took, where that is a millisecond or more.
+		if direct[strings.Index(direct, ","):] != reranked[strings.Index(reranked, ","):] {
+			t.Errorf("from %d: got %s, want %s", from, reranked, direct)
+		}
+	}
+}
+
+// Pages put end to end hold every hit of the window once, in one order, though every page's scoring is cut at another place.
+func TestPagesAgreeUnderRandomDeadlines(t *testing.T) {
+	s := &shop{docs: 64}
+	hurried := rankerFunc(func(ctx context.Context, query string, hits []rerank.Hit) rerank.Ranking {
+		r := rerank.Ranking{Order: count(0, len(hits), 1), Scores: make([]float64, len(hits))}
+		scored := rand.IntN(len(hits) + 1)
+		slices.Reverse(r.Order[:scored])
+		for i := range r.Scores {
+			r.Scores[i] = 1 / float64(i+1)
+		}
+		r.Stages = []rerank.Report{{Model: "hurried", Window: len(hits), Scored: scored}}
+		if scored == 0 {
+			r.Stages[0].Skipped = rerank.SkippedTimeout
+		}
+		return r
+	})
+	base, h := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(hurried)}, Options{})
+	rapid.Check(t, func(rt *rapid.T) {
+		words := rapid.StringMatching(`[a-z]{4} [a-z]{4}`).Draw(rt, "words")
+		size := rapid.IntRange(1, 12).Draw(rt, "size")
+		var all []int
+		for from := 0; from < 30; from += size {
+			_, body := ask(t, base, fmt.Sprintf(`{"from":%d,"size":%d,"query":{"match":{"title":%q}}}`, from, size, words))
+			all = append(all, ids(t, body)...)
+		}
+		got := slices.Clone(all)
+		slices.Sort(got)
+		if diff := cmp.Diff(count(0, len(all), 1), got); diff != "" {
+			rt.Fatalf("pages of %d: hits lost or doubled (-want +got):\n%s\nin order: %v", size, diff, all)
+		}
+	})
+	if len(h.pages.entries) == 0 {
+		t.Error("no order was kept")
+	}
+}
+
+func TestInstructionsAreForUsAlone(t *testing.T) {
+	s := &shop{docs: 100}
+	var header http.Header
+	s.intercept = func(_ http.ResponseWriter, r *http.Request, _ []byte, _ bool) bool { header = r.Header; return false }
+	var asked string
+	spy := rankerFunc(func(ctx context.Context, query string, hits []rerank.Hit) rerank.Ranking {
+		asked = fmt.Sprintf("%s/%d", query, len(hits))
+		return reverse(ctx, query, hits)
+	})
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(spy)}, Options{})
+	for _, tt := range []struct {
+		name    string
+		body    string
+		headers []string
+		asked   string
+		says    string
+	}{
+		{"nothing", match, nil, "blue shoes/30", "applied"},
+		{"off", match, []string{"X-Rerank", "off"}, "", "skipped; reason=disabled"},
+		{"other words", match, []string{"X-Rerank-Query", "red hats"}, "red hats/30", "applied"},
+		{"smaller window", match, []string{"X-Rerank-Window", "12"}, "blue shoes/12", "applied"},
+		{"window above the rule's", match, []string{"X-Rerank-Window", "1000"}, "blue shoes/30", "applied"},
+		{"off in the body", `{"query":{"match":{"title":"blue shoes"}},"ext":{"rerank":"off"}}`, nil, "", "skipped; reason=disabled"},
+		{"words for nothing", `{"query":{"match_all":{}}}`, []string{"X-Rerank-Query", "red hats"}, "red hats/30", "applied"},
+		{"an identifier", `{"query":{"match":{"title":"ab-12"}}}`, nil, "", "skipped; reason=lookup"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked = ""
+			tt.headers = append(tt.headers, "X-Rerank-Debug", "true", "X-Opaque-Id", "mine")
+			res, body := ask(t, base, tt.body, tt.headers...)
+			if asked != tt.asked && !strings.Contains(res.Header.Get("X-Rerank"), "remembered") {
+				t.Errorf("got %q ranked, want %q", asked, tt.asked)
+			}
+			if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, tt.says) {
+				t.Errorf("got X-Rerank %q, want %s", got, tt.says)
+			}
+			if res.Header.Get("X-Rerank-Debug") == "" {
+				t.Error("no X-Rerank-Debug")
+			}
+			for name := range header {
+				if strings.HasPrefix(name, "X-Rerank") {
+					t.Errorf("the cluster has seen %s", name)
+				}
+			}
+			if header.Get("X-Opaque-Id") != "mine" {
+				t.Error("the cluster has not seen X-Opaque-Id")
+			}
+			if len(ids(t, body)) != 10 {
+				t.Errorf("got %d hits, want 10", len(ids(t, body)))
+			}
+			for _, search := range s.searches() {
+				if strings.Contains(search, "rerank") {
+					t.Errorf("the cluster has seen %s", search)
+				}
+			}
+		})
+	}
+}
+
+func TestKillSwitch(t *testing.T) {
+	s := &shop{docs: 100}
+	c := upstream(t, s.ServeHTTP)
+	closed := make(chan string, 2)
+	base, h := serve(t, &Snapshot{Upstream: c, Rules: rules(reverse), Close: func() { closed <- "first" }}, Options{})
+	if res, _ := ask(t, base, match); !strings.HasPrefix(res.Header.Get("X-Rerank"), "applied") {
+		t.Fatalf("got X-Rerank %q, want applied", res.Header.Get("X-Rerank"))
+	}
+	h.Swap(&Snapshot{Upstream: c, Rules: rules(reverse), Off: true, Close: func() { closed <- "second" }})
+	if got := <-closed; got != "first" {
+		t.Errorf("got the %s snapshot closed, want the first", got)
+	}
+	res, body := ask(t, base, match, "X-Rerank", "on")
+	if got := res.Header.Get("X-Rerank"); got != "skipped; reason=disabled" {
+		t.Errorf("got X-Rerank %q, want skipped; reason=disabled", got)
+	}
+	if diff := cmp.Diff(count(0, 10, 1), ids(t, body)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+}
+
+// A snapshot is closed after the last search that began under it, not before.
+func TestSnapshotOutlivesItsSearches(t *testing.T) {
+	s := &shop{docs: 100}
+	c := upstream(t, s.ServeHTTP)
+	ranking, proceed, closed := make(chan bool), make(chan bool), make(chan bool, 1)
+	slow := rankerFunc(func(ctx context.Context, query string, hits []rerank.Hit) rerank.Ranking {
+		ranking <- true
+		<-proceed
+		select {
+		case <-closed:
+			t.Error("the snapshot was closed under a search")
+		default:
+		}
+		return reverse(ctx, query, hits)
+	})
+	base, h := serve(t, &Snapshot{Upstream: c, Rules: rules(slow), Close: func() { closed <- true }}, Options{})
+	done := make(chan string)
+	go func() {
+		_, body, err := do(t, request(t, "POST", base+"/shop/_search", match))
+		if err != nil {
+			t.Error(err)
+		}
+		done <- body
+	}()
+	<-ranking
+	h.Swap(&Snapshot{Upstream: c, Rules: rules(reverse)})
+	close(proceed)
+	if diff := cmp.Diff(count(29, 19, -1), ids(t, <-done)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+	<-closed
+}
+
+func TestCompressedAnswersStayCompressed(t *testing.T) {
+	s := &shop{docs: 100}
+	var accepted string
+	s.intercept = func(w http.ResponseWriter, r *http.Request, _ []byte, wide bool) bool {
+		accepted = r.Header.Get("Accept-Encoding")
+		if accepted != "gzip" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		defer z.Close()
+		z.Write(s.page(0, map[bool]int{false: 10, true: 30}[wide]))
+		return true
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	for _, tt := range []struct{ accepts, asks, coding string }{
+		{"", "", ""},
+		{"identity", "identity", ""},
+		{"br, zstd", "identity", ""},
+		{"gzip, deflate, br, zstd", "gzip", "gzip"},
+		{"gzip;q=0, *", "identity", ""},
+		{"*", "gzip", "gzip"},
+	} {
+		var headers []string
+		if tt.accepts != "" {
+			headers = []string{"Accept-Encoding", tt.accepts}
+		}
+		res, body := ask(t, base, match, headers...)
+		if accepted != tt.asks {
+			t.Errorf("client accepts %q: got %q asked of the cluster, want %q", tt.accepts, accepted, tt.asks)
+		}
+		if got := res.Header.Get("Content-Encoding"); got != tt.coding {
+			t.Errorf("client accepts %q: got an answer in %q, want %q", tt.accepts, got, tt.coding)
+		}
+		if got := res.Header.Get("Vary"); got != "Accept-Encoding" {
+			t.Errorf("got Vary %q, want Accept-Encoding", got)
+		}
+		if tt.coding == "gzip" {
+			z, err := gzip.NewReader(strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := io.ReadAll(z)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = string(plain)
+		}
+		if diff := cmp.Diff(count(29, 19, -1), ids(t, body)); diff != "" {
+			t.Errorf("client accepts %q: the page (-want +got):\n%s", tt.accepts, diff)
+		}
+	}
+}
+
+func TestCompressedRequestIsRead(t *testing.T) {
+	s := &shop{docs: 100}
+	var coding string
+	s.intercept = func(_ http.ResponseWriter, r *http.Request, _ []byte, _ bool) bool {
+		coding = r.Header.Get("Content-Encoding")
+		return false
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, match)
+	z.Close()
+	res, body := ask(t, base, b.String(), "Content-Encoding", "gzip")
+	if diff := cmp.Diff(count(29, 19, -1), ids(t, body)); diff != "" {
+		t.Errorf("%s: the page (-want +got):\n%s", res.Header.Get("X-Rerank"), diff)
+	}
+	if coding != "" {
+		t.Errorf("got a widened request in %q, want it plain", coding)
+	}
+	ask(t, base, b.String(), "Content-Encoding", "gzip", "X-Rerank", "off")
+	if got := s.searches(); coding != "gzip" || !strings.HasSuffix(got[len(got)-1], b.String()) {
+		t.Errorf("got %q in %q, want what the client sent", got[len(got)-1], coding)
+	}
+}
+
+func TestLogSpeaksTheHeadersWord(t *testing.T) {
+	s := &shop{docs: 100}
+	var log bytes.Buffer
+	o := Options{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	closed := make(chan bool) // after the last line of the searches under a snapshot
+	quiet := &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), Close: func() { closed <- true }}
+	base, h := serve(t, quiet, o)
+	res, _ := ask(t, base, `{"sort":["price"],"query":{"match":{"title":"blue shoes"}}}`)
+	if got := res.Header.Get("X-Rerank"); got != "skipped; reason=sort" {
+		t.Errorf("got X-Rerank %q, want skipped; reason=sort", got)
+	}
+	ask(t, base, match)
+	loud := *quiet
+	loud.LogQueries, loud.SlowSearch = true, time.Nanosecond
+	go h.Swap(&loud)
+	<-closed
+	ask(t, base, match)
+	go h.Close()
+	<-closed
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("got %d lines, want 3:\n%s", len(lines), log.String())
+	}
+	for i, want := range [][]string{
+		{`"level":"DEBUG"`, `"msg":"search"`, `"reason":"sort"`, `"outcome":"skipped"`},
+		{`"level":"DEBUG"`, `"reason":""`, `"outcome":"applied"`, `"ranking":`},
+		{`"level":"WARN"`, `"msg":"slow search"`, `"query":"blue shoes"`, `"splicing":`},
+	} {
+		for _, part := range want {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("got line %s, want %s in it", lines[i], part)
+			}
+		}
+		if i < 2 && strings.Contains(lines[i], "blue") {
+			t.Errorf("got %s: the user's words in it", lines[i])
+		}
+	}
+	if got := counted(t, h.metrics.searches.WithLabelValues("shop", "skipped", "sort")); got != 1 {
+		t.Errorf("got %v searches counted as skipped for sort, want 1", got)
+	}
+}
