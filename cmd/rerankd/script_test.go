@@ -15,6 +15,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -64,15 +65,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freeAddress is a loopback address that nobody listens on just now.
+// freeAddress is a loopback address that nobody listens on just now. It is below the ports that systems hand out by themselves, so that
+// nothing else gets it by chance before the program does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+mathrand.IntN(12_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("finding a free port: none in 100 tries")
+	return ""
 }
 
 // cluster FILE... starts a cluster with an index for each file, and sets $CLUSTER to its URL.

@@ -77,30 +77,41 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 	defer signal.Stop(hangup)
 
 	logger, recent, level := e.newLogger(c.Log)
+	var w *watcher
+	if o.file != "" {
+		if w, err = newWatcher(watchedFiles(o.file, c), logger); err != nil {
+			logger.Warn("the configuration is not watched; SIGHUP reads it again", "error", err)
+		}
+		if c, err = o.load(e); err != nil { // again: what it said before it was watched may be old
+			return err
+		}
+	}
 	s, err := startService(ctx, e, c, logger, recent)
 	if err != nil {
+		if w != nil {
+			w.Close()
+		}
 		return err
 	}
 	printStart(e.stdout, s, c)
 
 	changed := make(chan struct{}, 1)
-	if o.file != "" {
+	if w != nil {
 		watching, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
-		files := func() []string { return watchedFiles(o.file, s.program.now.Load().config) }
-		notify := func() {
-			select {
-			case changed <- struct{}{}:
-			default: // one is waiting, and will read the file as it is then
-			}
-		}
-		if err := watch(watching, files, notify, done, logger); err != nil {
-			logger.Warn("the configuration is not watched; SIGHUP reads it again", "error", err)
-			close(done)
-		}
 		defer func() {
 			stop()
 			<-done
+		}()
+		files := func() []string { return watchedFiles(o.file, s.program.now.Load().config) }
+		go func() {
+			defer close(done)
+			w.run(watching, files, func() {
+				select {
+				case changed <- struct{}{}:
+				default: // one is waiting, and will read the file as it is then
+				}
+			})
 		}()
 	}
 	loading, cancel := context.WithCancel(ctx)

@@ -15,46 +15,57 @@ import (
 // settle is how long a file must be left alone before it is read: editors and configuration management write in several steps.
 const settle = 200 * time.Millisecond
 
-// watch calls changed whenever the contents of files (asked for anew each time) are others than before, until ctx ends; then it closes
-// done.
+// A watcher notices when files get another content.
 //
-// The directories are watched, not the files: editors replace a file by another one of its name, and Kubernetes exchanges a whole
-// directory by one symbolic link, ..data, so that no event is about the file itself. What an event is about is not looked at; it is a
-// reason to look at the contents.
-func watch(ctx context.Context, files func() []string, changed func(), done chan<- struct{}, logger *slog.Logger) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return err
-	}
-	watched := watchDirectories(w, files(), nil, logger)
-	before := contents(files())
-	go func() {
-		defer close(done)
-		defer w.Close()
-		quiet := time.NewTimer(settle) // once without an event, for what changed before the directories were watched
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case err := <-w.Errors:
-				logger.Warn("watching the configuration", "error", err)
-				quiet.Reset(settle) // an overflow may have hidden something
-			case <-w.Events:
-				quiet.Reset(settle)
-			case <-quiet.C:
-				if now := contents(files()); now != before {
-					before = now
-					changed()
-					watched = watchDirectories(w, files(), watched, logger)
-				}
-			}
-		}
-	}()
-	return nil
+// It watches their directories: editors replace a file by another one of its name, and Kubernetes exchanges a whole directory by one
+// symbolic link, ..data, so that no event is about the file itself. What an event is about is not looked at; it is a reason to look at the
+// contents.
+type watcher struct {
+	*fsnotify.Watcher
+	watched map[string]bool // directories
+	before  [sha256.Size]byte
+	logger  *slog.Logger
 }
 
-// watchDirectories watches where files are, and where their symbolic links lead to.
-func watchDirectories(w *fsnotify.Watcher, files []string, watched map[string]bool, logger *slog.Logger) map[string]bool {
+// newWatcher takes the contents of files as those that are known. What is read from them has to be read after that: then no change
+// can come in between.
+func newWatcher(files []string, logger *slog.Logger) (*watcher, error) {
+	f, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{Watcher: f, logger: logger}
+	w.watch(files)
+	w.before = contents(files)
+	return w, nil
+}
+
+// run calls changed whenever the contents of files (asked for anew each time) are others than before, until ctx ends. It closes w.
+func (w *watcher) run(ctx context.Context, files func() []string, changed func()) {
+	defer w.Close()
+	quiet := time.NewTimer(settle) // for what has changed since newWatcher
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err := <-w.Errors:
+			w.logger.Warn("watching the configuration", "error", err)
+			quiet.Reset(settle) // an overflow may have hidden something
+		case <-w.Events:
+			quiet.Reset(settle)
+		case <-quiet.C:
+			w.watch(files()) // a reload may have named others
+			if now := contents(files()); now != w.before {
+				w.before = now
+				changed()
+				quiet.Reset(settle) // what was read now may name other files
+			}
+		}
+	}
+}
+
+// watch follows the directories that files are in, and those that their symbolic links lead to.
+func (w *watcher) watch(files []string) {
 	next := map[string]bool{}
 	for _, f := range files {
 		next[filepath.Dir(f)] = true
@@ -63,18 +74,18 @@ func watchDirectories(w *fsnotify.Watcher, files []string, watched map[string]bo
 		}
 	}
 	for d := range next {
-		if !watched[d] {
+		if !w.watched[d] {
 			if err := w.Add(d); err != nil {
-				logger.Warn("watching the configuration", "directory", d, "error", err)
+				w.logger.Warn("watching the configuration", "directory", d, "error", err)
 			}
 		}
 	}
-	for d := range watched {
+	for d := range w.watched {
 		if !next[d] {
 			_ = w.Remove(d) // gone already, if it was removed
 		}
 	}
-	return next
+	w.watched = next
 }
 
 // contents is a digest of the files; one that cannot be read counts as empty.

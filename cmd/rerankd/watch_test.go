@@ -34,8 +34,14 @@ func TestWatch(t *testing.T) {
 	changed := make(chan struct{}, 10)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	err := watch(ctx, func() []string { return []string{path("rerankd.yaml")} }, func() { changed <- struct{}{} }, done, slog.New(slog.DiscardHandler))
+	files := []string{path("rerankd.yaml")}
+	w, err := newWatcher(files, slog.New(slog.DiscardHandler))
 	must(err)
+	write("..one/rerankd.yaml", "zero")
+	go func() {
+		defer close(done)
+		w.run(ctx, func() []string { return files }, func() { changed <- struct{}{} })
+	}()
 	defer func() {
 		stop()
 		<-done
@@ -48,6 +54,8 @@ func TestWatch(t *testing.T) {
 			t.Fatalf("%s was not noticed", what)
 		}
 	}
+
+	noticed("a change before it ran")
 
 	must(os.Symlink("..two", path("..next")))
 	must(os.Rename(path("..next"), path("..data")))
