@@ -240,7 +240,7 @@ func (f rankerFunc) Rank(ctx context.Context, query string, hits []rerank.Hit) r
 
 // reverse ranks the last hit first.
 var reverse = rankerFunc(func(_ context.Context, _ string, hits []rerank.Hit) rerank.Ranking {
-	r := rerank.Ranking{Stages: []rerank.Report{{Model: "reverse", Window: len(hits), Scored: len(hits)}}}
+	r := rerank.Ranking{Stages: []rerank.Report{{Model: "reverse", Window: len(hits), Scored: len(hits), Tokenizing: time.Millisecond}}}
 	for i := range hits {
 		r.Order = append(r.Order, len(hits)-1-i)
 		r.Scores = append(r.Scores, 1/float64(i+1))

@@ -23,7 +23,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"rule", "outcome", "reason"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "rerankd_search_stage_seconds",
-			Help:    "Time that searches spent: waiting for the cluster, widening, ranking, splicing, and in total.",
+			Help:    "Time that searches spent: waiting for the cluster, widening, tokenising (a part of ranking), ranking, splicing, and in total.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15), // to 8 s
 		}, []string{"stage"}),
 		scored: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -94,8 +94,15 @@ type stageTime struct {
 	took time.Duration
 }
 
+// times are in the order of the way. Tokenising is a part of the ranking, and the sum over the workers that share it.
 func (s *record) times() []stageTime {
-	return []stageTime{{"cluster", s.cluster}, {"widening", s.widening}, {"ranking", s.ranking}, {"splicing", s.splicing}}
+	var tokenising time.Duration
+	if !s.remembered {
+		for _, stage := range s.stages {
+			tokenising += stage.Tokenizing
+		}
+	}
+	return []stageTime{{"cluster", s.cluster}, {"widening", s.widening}, {"tokenising", tokenising}, {"ranking", s.ranking}, {"splicing", s.splicing}}
 }
 
 // show puts what is told to the client into its answer's headers.

@@ -55,7 +55,7 @@ func TestReversedWindowComesBackReversed(t *testing.T) {
 	if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, `applied; model="reverse"; window=30; scored=30; ms=`) {
 		t.Errorf("got X-Rerank %q", got)
 	}
-	for _, stage := range []string{"cluster", "widening", "ranking", "splicing"} {
+	for _, stage := range []string{"cluster", "widening", "tokenising", "ranking", "splicing"} {
 		if got := res.Header.Get("Server-Timing"); !strings.Contains(got, stage+";dur=") {
 			t.Errorf("got Server-Timing %q, want %s in it", got, stage)
 		}
