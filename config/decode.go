@@ -203,7 +203,7 @@ func (d *decoder) scalar(path string, node ast.Node, want string) (string, bool)
 	case err != nil:
 		d.fault(path, node.GetToken(), "$${ stands for a literal ${", "%v", err)
 	case missing != "":
-		d.fault(path, node.GetToken(), "$${ stands for a literal ${", "the environment variable %s is not set", missing)
+		d.fault(path, node.GetToken(), "set it where rerankd is started; $${ stands for a literal ${", "the environment variable %s is not set", missing)
 	default:
 		return s, true
 	}
