@@ -12,6 +12,8 @@ set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
 
+# Raise it when what is made below changes, other than by a version or a digest.
+recipe=1
 onnxruntime=1.29.0
 tokenizers=$(sed -n 's|.*github.com/daulet/tokenizers v\([0-9.]*\).*|\1|p' go.mod)
 
@@ -41,7 +43,7 @@ Linux-aarch64)
 esac
 
 # The folder's name says what is in it: the versions, and a digest of how it was made.
-how=$(cat build/natives.sh build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock | sha256sum | cut -c1-12)
+how=$({ echo "$recipe $library_sha256"; cat build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock; } | sha256sum | cut -c1-12)
 key=tokenizers-$tokenizers-onnxruntime-$onnxruntime-$arch-$how
 made=.cache/natives/$key
 bundle=rerank/onnx/bundled/libonnxruntime.so.zst
@@ -62,7 +64,9 @@ fi
 
 need() { command -v "$1" >/dev/null 2>&1 || fail "$1 is not installed" "$2"; }
 need go "install Go 1.26 from your distribution or go.dev"
-need cargo "install Rust 1.75 or later: apt-get install cargo, or rustup"
+need cargo "install Rust 1.73 or later: rustup, or apt-get install cargo where that is new enough (Debian 13, Ubuntu 24.04)"
+rust=$(cargo --version | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
+[ "${rust:-99}" -ge 73 ] || fail "cargo is 1.$rust, and the crates need 1.73" "install a newer Rust with rustup"
 need gcc "apt-get install gcc libc6-dev"
 need g++ "apt-get install g++"
 need python3 "apt-get install python3 python3-pip"
