@@ -77,7 +77,7 @@ func TestTransparency(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		segment := rapid.SampledFrom([]string{"shop", "_search", "_bulk", "_doc", "a%2Fb", "%3Cl-%7Bnow%2Fd%7D%3E", "", "a,b*", "%C3%A9", "..", "_msearch", "é{", "_%73earch", "x y"[:1]})
 		path := "/" + strings.Join(rapid.SliceOfN(segment, 0, 4).Draw(rt, "path"), "/")
-		query := rapid.SampledFrom([]string{"", "", "?", "?q=shoes&size=3", "?pretty", "?a=b;c", "?%zz", "?z=1&a=2", "?source=%7B%7D", "?format=yaml&q=x"}).Draw(rt, "query")
+		query := rapid.SampledFrom([]string{"", "", "?", "?q=shoes&size=3&sort=price", "?pretty", "?a=b;c", "?%zz", "?z=1&a=2", "?source=%7B%7D", "?format=yaml&q=x", "?q=x&scroll=1m"}).Draw(rt, "query")
 		method := rapid.SampledFrom([]string{"GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "get", "SEARCH"}).Draw(rt, "method")
 		header := rapid.SampledFrom([]string{
 			"", "X-Opaque-Id: 7\r\n", "Accept: application/yaml\r\n", "Accept-Encoding: zstd, br\r\n", "Authorization: ApiKey x\r\n", "User-Agent: es-go\r\n",
