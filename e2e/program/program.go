@@ -39,6 +39,7 @@ func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	cmd := exec.Command(Binary(t), "serve", "-c", file)
 	var log syncBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting rerankd: %v", err)
 	}
