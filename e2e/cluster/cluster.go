@@ -7,7 +7,6 @@ package cluster
 import (
 	"bufio"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -163,7 +162,7 @@ func script(t testing.TB) string {
 	t.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
-		t.Fatal(fmt.Sprintf("cluster.sh is found by this package's source path, got %q: build the tests without -trimpath", file))
+		t.Fatalf("cluster.sh is found by this package's source path, got %q: build the tests without -trimpath", file)
 	}
 	return filepath.Join(filepath.Dir(file), "cluster.sh")
 }

@@ -98,10 +98,7 @@ func TestCorpusHeldOut(t *testing.T) {
 		t.Errorf("the queries differ (-want +got):\n%s\nthe others say their summary again, have no words, or are answered by a package that the model has seen", diff)
 	}
 
-	many := Document{Name: "blender"}
-	for _, word := range strings.Fields("one two three four five six seven eight nine ten") {
-		many.Queries = append(many.Queries, word)
-	}
+	many := Document{Name: "blender", Queries: strings.Fields("one two three four five six seven eight nine ten")}
 	if got := len((&Corpus{Documents: []Document{many}}).HeldOut()); got != maxOfOne {
 		t.Errorf("got %d queries for one package, want %d at most", got, maxOfOne)
 	}
