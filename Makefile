@@ -32,7 +32,7 @@ natives: tools-present ## Get the native libraries: the tokenizer (built) and ON
 
 .PHONY: build
 build: natives ## Build bin/rerankd: one file, with the model and the runtime inside
-	go build -tags bundled -trimpath -ldflags '-s -w' -o bin/rerankd ./cmd/rerankd
+	go build -buildvcs=auto -tags bundled -trimpath -ldflags '-s -w' -o bin/rerankd ./cmd/rerankd
 
 .PHONY: demo
 demo: build ## See a real cluster's results become better   [CLUSTER=URL] [DATA=FILE.ndjson]

@@ -43,7 +43,7 @@ Linux-aarch64)
 esac
 
 # The folder's name says what is in it: the versions, and a digest of how it was made.
-how=$({ echo "$recipe $library_sha256"; cat build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock; } | sha256sum | cut -c1-12)
+how=$({ echo "$recipe $library_sha256"; cat build/tokenizers/Cargo.lock; } | sha256sum | cut -c1-12)
 key=tokenizers-$tokenizers-onnxruntime-$onnxruntime-$arch-$how
 made=.cache/natives/$key
 bundle=rerank/onnx/bundled/libonnxruntime.so.zst
@@ -100,7 +100,11 @@ echo "natives: tokenizers $tokenizers (Rust, about a minute)"
 go mod download github.com/daulet/tokenizers
 source=$(go list -m -f '{{.Dir}}' github.com/daulet/tokenizers)
 mkdir "$part/tokenizers"
-cp -r "$source/crates/tokenizers/src" build/tokenizers/Cargo.toml build/tokenizers/Cargo.lock "$part/tokenizers/"
+cp -r "$source/crates/tokenizers/src" build/tokenizers/Cargo.lock "$part/tokenizers/"
+# The module's own manifest takes tiktoken-rs from a git repository; the registry's 0.7 has the same interface. Its benchmarks are not for
+# us, and without debugging information the library is a tenth of the size.
+sed -e 's|^tiktoken-rs = .*|tiktoken-rs = "0.7"|' -e '/^\[dev-dependencies\]/,$d' "$source/crates/tokenizers/Cargo.toml" >"$part/tokenizers/Cargo.toml"
+printf '[profile.release]\nlto = "thin"\nstrip = "debuginfo"\n' >>"$part/tokenizers/Cargo.toml"
 chmod -R u+w "$part/tokenizers"
 # Without this machine's paths in it the library is the same wherever it is made.
 RUSTFLAGS="--remap-path-prefix=$part/tokenizers=tokenizers --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
