@@ -100,8 +100,8 @@ func open(c config.Cluster, o Options, transport *http.Transport, next http.Roun
 // ended, it is also that context's error.
 //
 // A request is sent once. The exception is one that its maker declares repeatable as net/http does, with an X-Idempotency-Key header of
-// no values (which no client can send, and which is not sent) and GetBody: if its node cannot be connected to, another is tried, once,
-// as long as such retries are rare; and net/http itself sends it again where an idle connection turns out to be dead.
+// no values (which no client can send, and which is not sent) and GetBody. If its node cannot be connected to, another node is tried,
+// once, as long as that is rare; and if a connection that had been idle turns out to be dead, another connection is taken.
 //
 // Likewise an Authorization header of no values says that the client's own credentials were taken off on the way, as happens to a client
 // that lists Authorization in its Connection header. To inject-if-missing that is not an anonymous client: it gets no credentials.
@@ -115,28 +115,33 @@ func (b *Backend) do(req *http.Request, own bool) (*http.Response, error) {
 	if repeatable {
 		b.budget.deposit()
 	}
-	first := b.pool.pick(nil)
-	res, failure := b.send(first, req, own)
-	if failure == nil {
-		return res, nil
+	n := b.pool.pick(nil)
+	res, failure := b.send(n, req, own)
+	for last := !repeatable; failure != nil && !last; {
+		switch {
+		case failure.stale: // ends: each such failure is the end of one idle connection
+			n = b.pool.pick(nil)
+			b.metrics.retried(retryConnection)
+		case failure.refused:
+			last = true
+			if n = b.pool.pick(n); n == nil {
+				return nil, failure
+			}
+			if !b.budget.withdraw() {
+				b.metrics.retried(retryDenied)
+				return nil, failure
+			}
+			b.metrics.retried(retryNode)
+		default:
+			return nil, failure
+		}
+		again, err := repeat(req)
+		if err != nil {
+			return nil, failure
+		}
+		res, failure = b.send(n, again, own)
 	}
-	if !repeatable || !failure.refused || req.Context().Err() != nil {
-		return nil, failure
-	}
-	other := b.pool.pick(first)
-	if other == nil {
-		return nil, failure
-	}
-	if !b.budget.withdraw() {
-		b.metrics.retried("denied")
-		return nil, failure
-	}
-	again, err := repeat(req)
-	if err != nil {
-		return nil, failure
-	}
-	b.metrics.retried("sent")
-	if res, failure = b.send(other, again, own); failure != nil {
+	if failure != nil {
 		return nil, failure
 	}
 	return res, nil
@@ -144,7 +149,7 @@ func (b *Backend) do(req *http.Request, own bool) (*http.Response, error) {
 
 // send sends req to n through the decorator of the engine. Whatever comes of it, req.Body is closed.
 func (b *Backend) send(n *node, req *http.Request, own bool) (*http.Response, *Error) {
-	x := newExchange(n, req, b.pool.several())
+	x := newExchange(n, req, b.pool.several() || isRepeatable(req))
 	stub := x.stub(b.mayInject(req, own))
 	if _, err := n.vendor(b.engine.kind()).Perform(stub); err != nil && !x.sent {
 		if req.Body != nil {

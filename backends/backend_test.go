@@ -130,8 +130,9 @@ node_in_use{node="GONE"} 0
 node_in_use{node="NODE"} 1
 node_up{node="GONE"} 0
 node_up{node="NODE"} 1
+retries_total{outcome="connection"} 0
 retries_total{outcome="denied"} 0
-retries_total{outcome="sent"} 1
+retries_total{outcome="node"} 1
 `)
 
 	// A configuration is loaded anew: the next Backend is opened before the last one is closed, and counters go on.
@@ -144,8 +145,9 @@ node_ejections_total{cause="eof",node="NODE"} 0
 node_ejections_total{cause="probe",node="GONE"} 0
 node_ejections_total{cause="probe",node="NODE"} 0
 `
-	const retries = `retries_total{outcome="denied"} 0
-retries_total{outcome="sent"} 1
+	const retries = `retries_total{outcome="connection"} 0
+retries_total{outcome="denied"} 0
+retries_total{outcome="node"} 1
 `
 	const states = `node_in_use{node="GONE"} 1
 node_in_use{node="NODE"} 1

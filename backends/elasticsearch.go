@@ -13,15 +13,14 @@ import (
 // list; the choice is [pool]'s, which can see the request. The root package of go-elasticsearch is not used: its client demands a
 // product header of every answer, may rewrite content types by an environment variable, and takes addresses from another.
 func newElasticsearch(u *url.URL, c credentials, next http.RoundTripper) (performer, error) {
-	return elastictransport.New(elastictransport.Config{
-		URLs:         []*url.URL{u},
-		Username:     c.username,
-		Password:     c.password,
-		APIKey:       c.apiKey,
-		ServiceToken: c.token, // sent as a bearer token, whatever its kind
-		Transport:    next,
-		DisableRetry: true,
-	})
+	return elastictransport.NewClient(
+		elastictransport.WithURLs(u),
+		elastictransport.WithBasicAuth(c.username, c.password),
+		elastictransport.WithAPIKey(c.apiKey),
+		elastictransport.WithServiceToken(c.token), // sent as a bearer token, whatever its kind
+		elastictransport.WithTransport(next),
+		elastictransport.WithDisableRetry(),
+	)
 }
 
 // The questions that rerankd asks for itself, as Elasticsearch spells them.

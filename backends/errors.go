@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"syscall"
 )
@@ -16,6 +17,7 @@ type Error struct {
 
 	status  int
 	refused bool // no connection could be made, so nothing was sent
+	stale   bool // the connection had served before, and was found closed
 }
 
 // Error says which node did what.
@@ -66,15 +68,18 @@ func (x *exchange) judge() (failure *Error, cause string) {
 		failure.status, failure.refused, cause = http.StatusServiceUnavailable, true, causeDial
 	case errors.As(x.err, &timeout) && timeout.Timeout():
 		failure.status = http.StatusGatewayTimeout
-	case !x.reused && hungUp(x.err):
+	case hungUp(x.err) && x.reused:
+		failure.stale = true // net/http itself tries again where it reads the end, but not where it fails to write
+	case hungUp(x.err):
 		cause = causeEOF
 	}
 	return failure, cause
 }
 
-// hungUp reports whether err is a connection's end, orderly or not.
+// hungUp reports whether err is a connection's end, orderly or not. (net.ErrClosed is what a write meets when net/http has read the end
+// meanwhile.)
 func hungUp(err error) bool {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
 		if errors.Is(err, end) {
 			return true
 		}

@@ -125,8 +125,7 @@ func testLive(t *testing.T, c config.Cluster, kind string) {
 	if _, header, body := call(t, b, "GET", "/"+index+"/_mapping", "", packed); header.Get("Content-Encoding") == "gzip" && !strings.HasPrefix(body, "\x1f\x8b") {
 		t.Errorf("a packed answer was unpacked: %q", body)
 	}
-	status, header, body = call(t, b, "HEAD", "/"+index, "", nil)
-	if status != 200 || body != "" {
+	if status, _, body := call(t, b, "HEAD", "/"+index, "", nil); status != 200 || body != "" {
 		t.Errorf("got %d %q, want 200 and no body", status, body)
 	}
 	for target, want := range map[string]int{"/" + index + "-none/_search": 404, "/" + index + "/_search?no_such=1": 400} {

@@ -35,10 +35,10 @@ func newMetrics(r prometheus.Registerer, nodes []*node) (*metrics, error) {
 		ejections: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rerankd_cluster_node_ejections_total",
 			Help: "Times that a node was left out, by cause: dial, eof, probe."}, []string{"node", "cause"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rerankd_cluster_retries_total",
-			Help: "Searches that could not be sent to their node, by outcome: sent to another, or denied by the retry budget."}, []string{"outcome"}),
+			Help: "Searches that could not be sent, by outcome: sent to another node, on another connection, or denied by the retry budget."}, []string{"outcome"}),
 		nodes: map[string][]*node{},
 	}
-	for _, outcome := range []string{"sent", "denied"} {
+	for _, outcome := range []string{retryNode, retryConnection, retryDenied} {
 		m.retries.WithLabelValues(outcome)
 	}
 	if r != nil {

@@ -26,7 +26,14 @@ func repeat(req *http.Request) (*http.Request, error) {
 	return again, nil
 }
 
-// The budget keeps retries a fifth of the repeatable requests, above a reserve of ten, so that they cannot double the load of a cluster
+// What became of a search that could not be sent; values of a metric's label.
+const (
+	retryNode       = "node"       // it was sent to another node
+	retryConnection = "connection" // it was sent on another connection
+	retryDenied     = "denied"     // it was not sent, for want of budget
+)
+
+// The budget keeps retries at other nodes to a fifth of the repeatable requests, above a reserve of ten, so that they cannot double the load of a cluster
 // that is going down. (Finagle's RetryBudget has the same default share; "Site Reliability Engineering", chapter 21, gives the reasons.)
 const (
 	retryShare   = 0.2

@@ -18,7 +18,7 @@ type exchange struct {
 	node    *node
 	req     *http.Request // the caller's own, never changed
 	started time.Time
-	trace   bool // whether to find out if the connection was reused, which only matters where there is a node to blame
+	trace   bool // whether to find out if the connection was reused, which matters where a node may be blamed or the request repeated
 
 	sent   bool // the stash has been reached: what follows is the network's doing
 	reused bool // the connection had served before

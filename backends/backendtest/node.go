@@ -103,14 +103,25 @@ func banner(kind string) string {
 	return `{"name":"node-1","cluster_name":"fake","version":{"number":"8.19.16","build_flavor":"default"},"tagline":"You Know, for Search"}`
 }
 
-// Refused is the URL of a node where nothing listens: connections are refused.
+// Refused is the URL of a node where nothing listens: connections are refused. The port is the near end of a connection to elsewhere,
+// bound to it as a server would be, which keeps it from being handed out to anyone until the test ends.
 func Refused(tb testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close() // the port is not handed out again soon
-	return "http://" + l.Addr().String()
+	defer l.Close()
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}).Dial("tcp", l.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close() })
+	other, err := l.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { other.Close() })
+	return "http://" + conn.LocalAddr().String()
 }
 
 // A Fault is what a broken node does with a connection when it has read a request from it. The connection is closed afterwards.

@@ -555,16 +555,18 @@ func (s suite) callersBody(t *testing.T) {
 func (s suite) idleConnection(t *testing.T) {
 	fault := raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 	x, y := NewBrokenNode(t, fault), NewBrokenNode(t, fault)
-	b := s.cluster(t, x.URL, y.URL)
-	for range 20 {
-		if res, err := b.RoundTrip(request(t, "POST", "/_bulk", "{}")); err == nil {
-			io.Copy(io.Discard, res.Body)
-			res.Body.Close()
+	for _, nodes := range [][]string{{x.URL}, {x.URL, y.URL}} {
+		b := s.cluster(t, nodes...)
+		for range 50 {
+			if res, err := b.RoundTrip(request(t, "POST", "/_bulk", "{}")); err == nil {
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+			do(t, b, repeatable(request(t, "POST", "/_search", "{}"), "{}"))
 		}
-		do(t, b, repeatable(request(t, "POST", "/_search", "{}"), "{}"))
-	}
-	if got := inUse(b); got != 2 {
-		t.Errorf("got %d nodes in use, want both", got)
+		if got := inUse(b); got != len(nodes) {
+			t.Errorf("got %d nodes in use of %d", got, len(nodes))
+		}
 	}
 }
 
