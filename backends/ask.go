@@ -87,7 +87,7 @@ func identity(h http.Header) http.Header {
 		switch name {
 		case "Authorization", "Es-Security-Runas-User", "Es-Secondary-Authorization", // Elasticsearch
 			"Opendistro_security_impersonate_as", "Securitytenant", "X-Proxy-User", "X-Proxy-Roles", // OpenSearch
-			"X-Forwarded-For", "Cookie": // a gateway before the cluster
+			"Cookie": // a gateway before the cluster
 			picked[name] = values
 		}
 	}
