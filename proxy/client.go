@@ -50,7 +50,8 @@ type responseWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
-	status  int // 0 until there is one
+	stream  bool // of HTTP/2, which a deadline would reset though nothing is being written: there the server's WriteByteTimeout has to do
+	status  int  // 0 until there is one
 }
 
 // Unwrap lets http.ResponseController flush.
@@ -76,4 +77,8 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 }
 
 // extend gives the client the whole idle time again to take what is written next.
-func (w *responseWriter) extend() { w.control.SetWriteDeadline(time.Now().Add(w.idle)) }
+func (w *responseWriter) extend() {
+	if !w.stream {
+		w.control.SetWriteDeadline(time.Now().Add(w.idle))
+	}
+}

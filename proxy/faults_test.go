@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,7 @@ func sight(res *http.Response, body string, err error) string {
 
 func TestFaults(t *testing.T) {
 	list := faults()
+	before := descriptors(t)
 	for _, f := range list {
 		t.Run(f.what, func(t *testing.T) {
 			s := &shop{docs: 100}
@@ -315,6 +317,9 @@ func TestFaults(t *testing.T) {
 		})
 	}
 
+	if after := descriptors(t); after > before {
+		t.Errorf("got %d open descriptors, want no more than the %d from before", after, before)
+	}
 	doc := faultTable(list)
 	const file = "../docs/faults.md"
 	if *update {
@@ -329,6 +334,16 @@ func TestFaults(t *testing.T) {
 	if diff := cmp.Diff(string(written), doc); diff != "" {
 		t.Errorf("%s is not what the test holds; go test ./proxy -run TestFaults -update (-file +test):\n%s", file, diff)
 	}
+}
+
+// descriptors counts what this process has open, where the system tells.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil && runtime.GOOS == "linux" {
+		t.Fatal(err)
+	}
+	return len(list)
 }
 
 func faultTable(list []fault) string {

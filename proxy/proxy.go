@@ -125,7 +125,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	control := http.NewResponseController(w)
-	out := &responseWriter{ResponseWriter: w, control: control, idle: l.Limits.Idle}
+	out := &responseWriter{ResponseWriter: w, control: control, idle: l.Limits.Idle, stream: r.ProtoMajor > 1}
 	c := &call{live: l, ctx: r.Context(), said: readInstructions(r.Header), held: ledger{pool: l.buffered}}
 	defer c.held.release()
 	if r.Body != nil && r.Body != http.NoBody {

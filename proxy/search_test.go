@@ -3,9 +3,11 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -20,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rerankd/rerankd/rerank"
+	"github.com/rerankd/rerankd/rerank/reranktest"
 )
 
 // ask searches and returns the answer, which has to be a 200.
@@ -365,4 +368,142 @@ func TestLogSpeaksTheHeadersWord(t *testing.T) {
 	if got := counted(t, h.metrics.searches.WithLabelValues("shop", "skipped", "sort")); got != 1 {
 		t.Errorf("got %v searches counted as skipped for sort, want 1", got)
 	}
+}
+
+// What can be told without a look at the cluster is told, and the cluster sees what the client sent.
+func TestSearchesThatAreNotOurs(t *testing.T) {
+	s := &shop{docs: 100}
+	off := Rule{Name: "off", Indices: []string{"archive"}, Off: true, Ranker: reverse, Fields: []string{"title"}}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: append([]Rule{off}, rules(reverse)...)}, Options{})
+	for _, tt := range []struct {
+		name, path, body string
+		headers          []string
+		want             string
+	}{
+		{"a system index", "/.kibana/_search", match, nil, "no_rule"},
+		{"Kibana's own", "/shop/_search", match, []string{"X-Elastic-Product-Origin", "kibana"}, "no_rule"},
+		{"a rule that is off", "/archive/_search", match, nil, "disabled"},
+		{"a rule that is off, the client insists", "/archive/_search", match, []string{"X-Rerank", "on"}, "disabled"},
+		{"signed", "/shop/_search", match, []string{"Authorization", "AWS4-HMAC-SHA256 Credential=x"}, "unsupported"},
+		{"CBOR", "/shop/_search", match, []string{"Content-Type", "application/cbor"}, "format"},
+		{"YAML wanted", "/shop/_search", match, []string{"Accept", "application/yaml"}, "format"},
+		{"beyond the window", "/shop/_search?from=30", match, nil, "beyond_window"},
+		{"no words", "/shop/_search", `{"query":{"match_all":{}}}`, nil, "no_query"},
+		{"no hits wanted", "/shop/_search?size=0", match, nil, "size_zero"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res, _, err := do(t, request(t, "POST", base+tt.path, tt.body, tt.headers...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := res.Header.Get("X-Rerank"), "skipped; reason="+tt.want; got != want {
+				t.Errorf("got X-Rerank %q, want %q", got, want)
+			}
+			seen := s.searches()
+			if got, want := seen[len(seen)-1], "POST "+tt.path+" "+tt.body; got != want {
+				t.Errorf("the cluster has seen %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// A page that holds the end of the window goes on behind it, with falling scores.
+func TestTailFollowsTheWindow(t *testing.T) {
+	s := &shop{docs: 100}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	_, body := ask(t, base, `{"from":25,"size":10,"query":{"match":{"title":"blue shoes"}}}`)
+	if diff := cmp.Diff([]int{4, 3, 2, 1, 0, 30, 31, 32, 33, 34}, ids(t, body)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+	var page struct {
+		Hits struct {
+			Hits []struct {
+				Score float64 `json:"_score"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &page); err != nil {
+		t.Fatal(err)
+	}
+	for i, hit := range page.Hits.Hits {
+		if want := float32(1 / float64(26+i)); math.Abs(hit.Score-float64(want)) > 1e-6 {
+			t.Errorf("got score %v at place %d, want %v", hit.Score, 25+i, want)
+		}
+	}
+}
+
+// total bounds the cluster's time and the ranking together: after a slow answer there is no time left to rank.
+func TestTotalBoundsClusterAndRanking(t *testing.T) {
+	s := &shop{docs: 100}
+	s.intercept = func(http.ResponseWriter, *http.Request, []byte, bool) bool {
+		time.Sleep(60 * time.Millisecond)
+		return false
+	}
+	rule := rules(&rerank.Ranker{Stages: []rerank.Stage{{Model: "m", Scorer: reranktest.ScorerFunc(
+		func(_ context.Context, _ string, docs []string) ([]float32, error) {
+			return make([]float32, len(docs)), nil
+		},
+	)}}})
+	rule[0].Total = 50 * time.Millisecond
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rule}, Options{})
+	if res, _ := ask(t, base, match); res.Header.Get("X-Rerank") != "skipped; reason=timeout" {
+		t.Errorf("got X-Rerank %q, want skipped; reason=timeout", res.Header.Get("X-Rerank"))
+	}
+}
+
+// Where shards fail whatever is asked, asking twice for every search would double the load on a cluster in trouble.
+func TestShardsThatAlwaysFailAreAskedOnce(t *testing.T) {
+	s := &shop{docs: 100}
+	s.intercept = func(w http.ResponseWriter, _ *http.Request, _ []byte, wide bool) bool {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(bytes.Replace(s.page(0, map[bool]int{false: 10, true: 30}[wide]), []byte(`"failed":0`), []byte(`"failed":1`), 1))
+		return true
+	}
+	base, h := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	res, body := ask(t, base, match)
+	if got := res.Header.Get("X-Rerank"); got != "skipped; reason=upstream_partial" || len(s.searches()) != 2 {
+		t.Errorf("got X-Rerank %q after %d searches, want the client's own request to be tried", got, len(s.searches()))
+	}
+	if diff := cmp.Diff(count(0, 10, 1), ids(t, body)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+	if got := counted(t, h.metrics.again.WithLabelValues("upstream_partial")); got != 1 {
+		t.Errorf("got %v counted as asked again, want 1", got)
+	}
+	res, body = ask(t, base, match)
+	if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, "applied") || len(s.searches()) != 3 {
+		t.Errorf("got X-Rerank %q after %d searches, want what came to be ranked", got, len(s.searches()))
+	}
+	if diff := cmp.Diff(count(29, 19, -1), ids(t, body)); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+}
+
+// Rankers that do not end pile up only so far.
+func TestRankersThatHangAreBounded(t *testing.T) {
+	s := &shop{docs: 100}
+	proceed := make(chan bool)
+	hang := rankerFunc(func(context.Context, string, []rerank.Hit) rerank.Ranking { <-proceed; return rerank.Ranking{} })
+	rule := rules(hang)
+	rule[0].Budget = time.Millisecond
+	closed := make(chan bool, 1)
+	base, h := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rule, Close: func() { closed <- true }}, Options{})
+	for i := range maxStuck + 2 {
+		res, _ := ask(t, base, fmt.Sprintf(`{"query":{"match":{"title":"word%c shoes"}}}`, 'a'+i))
+		want := "skipped; reason=timeout"
+		if i >= maxStuck {
+			want = "skipped; reason=busy"
+		}
+		if got := res.Header.Get("X-Rerank"); got != want {
+			t.Errorf("search %d: got X-Rerank %q, want %q", i, got, want)
+		}
+	}
+	go h.Close()
+	select {
+	case <-closed:
+		t.Error("the snapshot was closed under a ranker")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(proceed)
+	<-closed
 }

@@ -61,6 +61,7 @@ func NewServer(h http.Handler, o ServerOptions) *http.Server {
 		Handler:                      e,
 		TLSConfig:                    o.TLS,
 		Protocols:                    protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: time.Minute},
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the cluster's to answer
 		ReadHeaderTimeout:            cmp.Or(o.ReadHeaderTimeout, 5*time.Second),
 		IdleTimeout:                  cmp.Or(o.IdleTimeout, 90*time.Second),

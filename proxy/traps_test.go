@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
@@ -449,6 +450,33 @@ func TestSlowClusterIsWaitedFor(t *testing.T) {
 	res, body, err := do(t, request(t, "POST", base+"/_forcemerge", "{}"))
 	if err != nil || body != "{}{}" {
 		t.Errorf("got %v %q, error %v, want {}{}", res, body, err)
+	}
+}
+
+// On HTTP/2 a deadline of a stream resets it whether or not anything is being written.
+func TestSlowClusterIsWaitedForOverHTTP2(t *testing.T) {
+	const idle = 50 * time.Millisecond
+	c := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-time.After(4 * idle):
+			io.WriteString(w, "{}")
+		}
+	})
+	h := New(&Snapshot{Upstream: c, Limits: Limits{Idle: idle}}, Options{})
+	defer h.Close()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config, server.EnableHTTP2 = NewServer(h, ServerOptions{HTTP2: true}), true
+	server.StartTLS()
+	defer server.Close()
+	res, err := server.Client().Post(server.URL+"/_forcemerge", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "{}" || res.ProtoMajor != 2 {
+		t.Errorf("got %s %q, error %v, want {} over HTTP/2", res.Proto, body, err)
 	}
 }
 
