@@ -507,3 +507,52 @@ func TestRankersThatHangAreBounded(t *testing.T) {
 	close(proceed)
 	<-closed
 }
+
+func TestRememberedOrderIsNotRankedAgain(t *testing.T) {
+	s := &shop{docs: 100}
+	now := time.Unix(0, 0)
+	calls := 0
+	counting := rankerFunc(func(ctx context.Context, query string, hits []rerank.Hit) rerank.Ranking {
+		calls++
+		return reverse(ctx, query, hits)
+	})
+	c := upstream(t, s.ServeHTTP)
+	base, h := serve(t, &Snapshot{Upstream: c, Rules: rules(counting)}, Options{Now: func() time.Time { return now }})
+	search := func(what, body string, want int, remembered bool, headers ...string) {
+		t.Helper()
+		res, _ := ask(t, base, body, headers...)
+		if got := strings.HasSuffix(res.Header.Get("X-Rerank"), "; remembered"); calls != want || got != remembered {
+			t.Errorf("%s: got %d rankings and X-Rerank %q, want %d", what, calls, res.Header.Get("X-Rerank"), want)
+		}
+	}
+	search("first", match, 1, false)
+	search("again", match, 1, true)
+	search("page 2", `{"from":10,"query":{"match":{"title":"blue shoes"}}}`, 1, true)
+	search("other words", `{"query":{"match":{"title":"red shoes"}}}`, 2, false)
+	search("another window", match, 3, false, "X-Rerank-Window", "20")
+	now = now.Add(pagesKept)
+	search("a minute later", match, 4, false)
+	rule := rules(counting)
+	rule[0].Version = "2"
+	h.Swap(&Snapshot{Upstream: c, Rules: rule})
+	search("another model", match, 5, false)
+}
+
+// What bodies are held in memory is given back, however the search went.
+func TestMemoryIsGivenBack(t *testing.T) {
+	s := &shop{docs: 100}
+	const all = 1 << 20
+	closed := make(chan bool)
+	snapshot := &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), Limits: Limits{Buffered: all, Request: 100}, Close: func() { closed <- true }}
+	base, h := serve(t, snapshot, Options{})
+	l := h.live.Load()
+	for _, body := range []string{match, `{"sort":["price"]}`, "{", `{"query":{"match":{"title":"` + strings.Repeat("blue ", 100) + `"}}}`} {
+		ask(t, base, body)
+	}
+	raw(t, base, "POST /shop/_search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\nzz\r\n")
+	go h.Close()
+	<-closed
+	if !l.buffered.TryAcquire(all) {
+		t.Error("some of it is still held")
+	}
+}

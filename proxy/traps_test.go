@@ -431,6 +431,26 @@ func TestStandstillIsCutOffAndSlownessIsNot(t *testing.T) {
 	}
 }
 
+func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
+	ended := make(chan bool, 1)
+	c := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, zeros{})
+		ended <- true
+	})
+	base, _ := serve(t, &Snapshot{Upstream: c, Limits: Limits{Idle: 100 * time.Millisecond}}, Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /_export HTTP/1.1\r\nHost: x\r\n\r\n")
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the cluster still sends to a client that reads nothing")
+	}
+}
+
 // Waiting for the cluster is no standstill of the client's: some requests run for hours.
 func TestSlowClusterIsWaitedFor(t *testing.T) {
 	const idle = 50 * time.Millisecond
