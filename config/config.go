@@ -65,7 +65,7 @@ type Cluster struct {
 	Timeouts Timeouts  `yaml:"timeouts"`
 	// MaxConnsPerHost bounds the connections to one node; 0, the default, is no bound.
 	MaxConnsPerHost int `yaml:"max_conns_per_host"`
-	// Probe is how often a node that failed is asked whether it is back. Any HTTP answer is a yes. Default 5s.
+	// Probe is how often a node that failed, or that nothing was sent to, is asked whether it is there. Any HTTP answer is a yes. Default 5s.
 	Probe Duration `yaml:"probe"`
 }
 
@@ -73,7 +73,8 @@ type Cluster struct {
 type ClientTLS struct {
 	// CA is a PEM file of authorities that replaces the system's.
 	CA string `yaml:"ca"`
-	// Fingerprint is the SHA-256 of the certificate of an authority, in hexadecimal, as Elasticsearch prints it at its first start.
+	// Fingerprint is the SHA-256 of the certificate of an authority, in hexadecimal, as Elasticsearch prints it at its first start. It
+	// takes the place of CA.
 	Fingerprint string `yaml:"fingerprint"`
 	// Certificate and Key are PEM files of a client certificate.
 	Certificate string `yaml:"certificate"`
@@ -89,7 +90,8 @@ type Timeouts struct {
 	// Response bounds the wait for the first byte of an answer. 0, the default, leaves it to the client's own patience: a merge or
 	// a snapshot may rightly take an hour.
 	Response Duration `yaml:"response"`
-	// Idle is how long an unused connection is kept. Default 90s.
+	// Idle is how long an unused connection is kept. Default 50s: less than the minute
+	// after which load balancers usually cut.
 	Idle Duration `yaml:"idle"`
 }
 

@@ -75,6 +75,7 @@ func TestBadFiles(t *testing.T) {
 		"two_credentials":     `cluster: has api_key and token`,
 		"tls_on_http":         `cluster.tls: is given, but no URL`,
 		"fingerprint":         `cluster.tls.fingerprint: must be a SHA-256`,
+		"fingerprint_and_ca":  `cluster.tls.fingerprint: says by itself whom to trust`,
 		"no_models":           `models: must not be empty`,
 		"no_source":           `models.small.source: must be given`,
 		"model_name":          `models.a b: is a name of something other`,
@@ -141,7 +142,7 @@ func TestEverything(t *testing.T) {
 			Auth:            "inject-if-missing",
 			Username:        "rerankd",
 			Password:        "0123", // as it is written, and not the number 83
-			TLS:             ClientTLS{CA: "ca.pem", Fingerprint: strings.Repeat("AB:", 31) + "CD"},
+			TLS:             ClientTLS{Fingerprint: strings.Repeat("AB:", 31) + "CD", Certificate: "client.crt", Key: "client.key"},
 			Timeouts:        Timeouts{Connect: Duration(time.Second), Response: Duration(time.Minute), Idle: Duration(5 * time.Minute)},
 			MaxConnsPerHost: 64,
 			Probe:           Duration(2 * time.Second),

@@ -14,7 +14,7 @@ func Default() Config {
 			Auth: AuthPassthrough,
 			Timeouts: Timeouts{
 				Connect: Duration(5 * time.Second),
-				Idle:    Duration(90 * time.Second),
+				Idle:    Duration(50 * time.Second), // load balancers usually cut at 60
 			},
 			Probe: Duration(5 * time.Second),
 		},

@@ -124,6 +124,9 @@ func (c Cluster) validate(k *checker) {
 		if b, err := hex.DecodeString(strings.ReplaceAll(t.Fingerprint, ":", "")); err != nil || len(b) != 32 {
 			k.add("cluster.tls.fingerprint", "must be a SHA-256 in hexadecimal, 64 digits")
 		}
+		if t.CA != "" || t.InsecureSkipVerify {
+			k.add("cluster.tls.fingerprint", "says by itself whom to trust: it goes with neither ca nor insecure_skip_verify")
+		}
 	}
 	if c.MaxConnsPerHost < 0 {
 		k.add("cluster.max_conns_per_host", "must not be negative")
