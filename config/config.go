@@ -116,8 +116,8 @@ type Model struct {
 type Rule struct {
 	// Name is for logs, metrics and X-Rerank; default rule-1, rule-2, …
 	Name string `yaml:"name"`
-	// Indices are patterns with *, matched against the indices and aliases that a search names; one that begins with - excludes. Empty: all
-	// but system indices.
+	// Indices are patterns with *, matched against the names that a search uses and, where those are aliases or hold wildcards, against the
+	// indices behind them; one that begins with - excludes. Empty: all but system indices.
 	Indices []string `yaml:"indices"`
 	// Fields are what the model reads, in this order. Empty: the text fields that the query names, then title-like ones of the
 	// mapping, then its other text fields, at most 8.
