@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -234,5 +236,20 @@ func TestClusterKeySeesSecrets(t *testing.T) {
 	c.TLS.CA = t.TempDir() + "/ca.pem"
 	if _, err := clusterKey(c); err == nil {
 		t.Error("got a key for a certificate that cannot be read")
+	}
+}
+
+// Whoever stops the program while a model is still being warmed up wanted it stopped: that is no fault of the configuration.
+func TestStopDuringWarmUp(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	e := &environment{
+		stdout: io.Discard, stderr: io.Discard, lookup: os.LookupEnv,
+		open: func(f *model.Files, c config.Model) (runner, error) {
+			stop()
+			return fakeRunner{}, nil
+		},
+	}
+	if code := e.run(ctx, []string{"serve", "--cluster", "http://127.0.0.1:9", "--listen", freeAddress(t), "--admin", "off"}); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
 	}
 }

@@ -91,6 +91,9 @@ func serve(ctx context.Context, e *environment, o serveOptions) error {
 		if w != nil {
 			w.Close()
 		}
+		if ctx.Err() != nil {
+			return nil // told to stop before it had begun: a container's platform is no less right to do so than at any other time
+		}
 		return err
 	}
 	printStart(e.stdout, s, c)
