@@ -73,8 +73,9 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 	if reason == "" {
 		if hits, err = search.ParseResponse(body); err != nil {
 			reason = search.UpstreamMalformed
-		} else if s.wide.Changed && hits.FailedShards() > 0 && !s.alwaysPartial() {
-			reason = search.UpstreamPartial
+		} else if s.wide.Changed && hits.FailedShards() > 0 {
+			reason = search.UpstreamPartial // perhaps for what we asked, and their hits would be lost
+			s.handler.partial.keep(s.key(), struct{}{})
 		}
 	}
 	if reason != "" {
@@ -174,32 +175,8 @@ func (s *searching) again(reason search.Reason, err error) (*http.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	if reason == search.UpstreamPartial {
-		s.notePartial(res)
-	}
 	s.show(res.Header)
 	return res, nil
-}
-
-// alwaysPartial reports whether shards of these indices were seen to fail without our doing. Then what came is as good as it gets, and
-// asking twice would double the load on a cluster in trouble.
-func (s *searching) alwaysPartial() bool {
-	_, ok := s.handler.partial.get(s.indices)
-	return ok
-}
-
-// notePartial looks whether shards fail for the client's own request too.
-func (s *searching) notePartial(res *http.Response) {
-	raw, reason, _ := s.receive(res)
-	res.Body = replay(raw, res.Body)
-	if reason != "" {
-		return
-	}
-	if body, reason, _ := s.open(res, raw); reason == "" {
-		if hits, err := search.ParseResponse(body); err == nil && hits.FailedShards() > 0 {
-			s.handler.partial.keep(s.indices, struct{}{})
-		}
-	}
 }
 
 // changed takes off the headers that speak of the bytes that we replaced.

@@ -19,7 +19,8 @@ const (
 	maxPages  = 4096 // of some 16 bytes a hit: 3 MB of windows of 50
 )
 
-// Shards that fail whatever is asked are looked at anew so often.
+// A search for which shards failed is sent as it came for a while, and not first as we would like it: asking for everything twice would
+// double the load on a cluster in trouble.
 const (
 	partialKept = time.Minute
 	maxPartial  = 1024
@@ -53,6 +54,17 @@ func number(d hash.Hash, n uint64) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], n)
 	d.Write(b[:])
+}
+
+// searchKey is a digest of a search as the client sent it.
+type searchKey [sha256.Size]byte
+
+func (s *searching) key() searchKey {
+	d := sha256.New()
+	text(d, s.indices)
+	text(d, s.req.URL.RawQuery)
+	d.Write(s.body)
+	return searchKey(d.Sum(nil))
 }
 
 // ranked is the order that a window was shown in.

@@ -33,7 +33,7 @@ type Handler struct {
 	live    atomic.Pointer[live]
 	forward *httputil.ReverseProxy
 	pages   *bounded[pageKey, *ranked]
-	partial *bounded[string, struct{}] // index expressions with shards that fail whatever is asked
+	partial *bounded[searchKey, struct{}] // searches for which shards failed lately
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
@@ -52,7 +52,7 @@ func New(s *Snapshot, o Options) *Handler {
 		log:     o.Logger,
 		now:     o.Now,
 		pages:   newBounded[pageKey, *ranked](maxPages, pagesKept, o.Now),
-		partial: newBounded[string, struct{}](maxPartial, partialKept, o.Now),
+		partial: newBounded[searchKey, struct{}](maxPartial, partialKept, o.Now),
 	}
 	h.forward = &httputil.ReverseProxy{
 		Rewrite:      rewrite,

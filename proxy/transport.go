@@ -229,6 +229,11 @@ func (s *searching) plan() {
 		return
 	}
 
+	if _, failed := s.handler.partial.get(s.key()); failed {
+		s.skip(search.UpstreamPartial, "shards failed for it lately", nil)
+		return
+	}
+
 	if s.fields = s.template.Fields(); len(s.fields) == 0 {
 		mapping, ready := s.live.catalogue.get(s.live, s.indices, s.req.Header)
 		if !ready {
