@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -140,7 +141,10 @@ func ready(w http.ResponseWriter, p Program) {
 func status(w http.ResponseWriter, p Program) {
 	w.Header().Set("Content-Type", "application/json")
 	s := p.Status()
-	s.Models, s.Rules, s.Errors, s.Cluster.Nodes = list(s.Models), list(s.Rules), list(s.Errors), list(s.Cluster.Nodes)
+	s.Models, s.Rules, s.Errors, s.Cluster.Nodes = list(s.Models), list(slices.Clone(s.Rules)), list(s.Errors), list(s.Cluster.Nodes)
+	for i, r := range s.Rules {
+		s.Rules[i].Indices, s.Rules[i].Fields = list(r.Indices), list(r.Fields)
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(s) // the types cannot fail to encode, and a reader who went away is none of our business

@@ -66,6 +66,7 @@ func TestStatus(t *testing.T) {
 		Started:  time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
 		Versions: map[string]string{"rerankd": "v1"},
 		Models:   []Model{{Name: "small", Digest: "abc", Precision: "int8"}},
+		Rules:    []Rule{{Name: "all"}},
 		Errors:   []Event{{Message: `<script>"`}},
 	}
 	code, header, body := get(t, New(Options{Program: fakeProgram{status: want}}), "GET", "/status")
@@ -76,7 +77,7 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	want.Rules, want.Cluster.Nodes = []Rule{}, []Node{} // null would be one more thing to ask for
+	want.Rules, want.Cluster.Nodes = []Rule{{Name: "all", Indices: []string{}, Fields: []string{}}}, []Node{} // null would be one more thing to ask for
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
 	}
