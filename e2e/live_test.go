@@ -37,6 +37,7 @@ func TestLive(t *testing.T) {
 			for _, index := range append(hurries, shop) {
 				awaitWarm(t, through, "/"+index+"/_search", body(match("tea")))
 			}
+			t.Run("packages", func(t *testing.T) { testPackages(t, node) })
 			t.Run("order", func(t *testing.T) { testOrder(t, direct, through) })
 			t.Run("tail", func(t *testing.T) { testTail(t, direct, through) })
 			t.Run("pages", func(t *testing.T) { testPages(t, direct, through) })
@@ -62,6 +63,7 @@ func TestSecured(t *testing.T) {
 			node := cluster.StartSecured(t, e)
 			node.Index(t, shop, shopMapping, shopDocuments())
 			testSecured(t, node)
+			t.Run("packages", func(t *testing.T) { testPackages(t, node) })
 		})
 	}
 }

@@ -13,14 +13,18 @@ import (
 	"testing"
 )
 
-// clusters returns the base URLs of the clusters to compare with, from the environment: RERANKD_TEST_CLUSTERS=http://host:port,…
-func clusters(t *testing.T) []string {
+// clusters returns the base URLs of the clusters to compare with: those that RERANKD_TEST_ELASTICSEARCH and RERANKD_TEST_OPENSEARCH name.
+func clusters(t *testing.T) (urls []string) {
 	t.Helper()
-	list := os.Getenv("RERANKD_TEST_CLUSTERS")
-	if list == "" {
-		t.Skip("set RERANKD_TEST_CLUSTERS to the URLs of running clusters, separated by commas")
+	for _, variable := range []string{"RERANKD_TEST_ELASTICSEARCH", "RERANKD_TEST_OPENSEARCH"} {
+		if url := os.Getenv(variable); url != "" {
+			urls = append(urls, url)
+		}
 	}
-	return strings.Split(list, ",")
+	if len(urls) == 0 {
+		t.Skip("set RERANKD_TEST_ELASTICSEARCH or RERANKD_TEST_OPENSEARCH to the URL of a running cluster")
+	}
+	return urls
 }
 
 // TestSameAsTheCluster sends searches of many shapes to real clusters twice: as they are, and widened. The widened answer, put together
