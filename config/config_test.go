@@ -45,6 +45,9 @@ func TestBadFiles(t *testing.T) {
 		"unknown_nested_key":  `:3:30: rules[0].stages[0].widow: is not a key|did you mean "window"?`,
 		"unknown_key_far":     `elasticsearch: is not a key|the keys here are listen, tls,`,
 		"syntax":              `:3:2: is not YAML`,
+		"tab":                 `:2:1: is not YAML|indent with spaces`,
+		"wrong_indentation":   `:3:4: is not YAML|begin in the same column`,
+		"not_utf8":            `not_utf8.bad.yaml: is not text in UTF-8`,
 		"two_documents":       `second document`,
 		"duplicate_key":       `:2:1: `,
 		"list_of_one":         `cluster.urls: must be a list|write [http://127.0.0.1:9200]`,
@@ -212,6 +215,24 @@ func TestDefaults(t *testing.T) {
 }
 
 // The example names every key, and with its comments removed is still read without a fault.
+// Editors that mark a file as UTF-8 put a character before its first key that nobody sees.
+func TestByteOrderMark(t *testing.T) {
+	c, err := Parse("marked.yaml", []byte("\ufefflisten: 127.0.0.1:1\r\n"), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:1" {
+		t.Errorf("got %q, want the address that the file gives", c.Listen)
+	}
+}
+
+func TestSnippetsLeaveTheTerminalAlone(t *testing.T) {
+	_, err := Parse("escape.yaml", []byte("rerank: on\nlissten: \"\x1b[2J\"\n"), environment)
+	if err == nil || strings.ContainsRune(err.Error(), 0x1b) {
+		t.Errorf("got %q, want a fault without the control character", err)
+	}
+}
+
 func TestExampleIsComplete(t *testing.T) {
 	data, err := os.ReadFile("example.yaml")
 	if err != nil {

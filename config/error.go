@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -159,16 +160,24 @@ func (s *source) snippet(line, column int) string {
 		if masked == shown && slices.Contains(s.hidden, n) {
 			masked = indentation(shown) + "***"
 		}
-		fmt.Fprintf(&b, "%5d | %s\n", n, strings.ReplaceAll(masked, "\t", " "))
+		fmt.Fprintf(&b, "%5d | %s\n", n, strings.Map(printable, masked))
 	}
 	b.WriteString("      | " + strings.Repeat(" ", max(column-1, 0)) + "^")
 	return b.String()
 }
 
+// printable makes a space of what would move a terminal's cursor.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
+}
+
 func indentation(s string) string { return s[:len(s)-len(strings.TrimLeft(s, " "))] }
 
-// syntaxFault turns the parser's error into ours.
-func syntaxFault(err error) Fault {
+// syntaxFault turns the parser's error into ours, and thinks of what is most often behind one.
+func syntaxFault(err error, data []byte) Fault {
 	f := Fault{Message: err.Error()}
 	if y, ok := errors.AsType[yaml.Error](err); ok {
 		f.Message = "is not YAML: " + y.GetMessage()
@@ -176,8 +185,16 @@ func syntaxFault(err error) Fault {
 			f.Line, f.Column = tok.Position.Line, tok.Position.Column
 		}
 	}
+	if tabbed.Match(data) {
+		f.Hint = "indent with spaces: a tab is no indentation in YAML"
+	} else if strings.Contains(f.Message, "not allowed in this context") { // the parser's words for a key that is where none may be
+		f.Hint = "keys that belong together begin in the same column"
+	}
 	return f
 }
+
+// tabbed is a line that is indented by a tab.
+var tabbed = regexp.MustCompile(`(?m)^ *\t\s*\S`)
 
 // closest is the hint for a word that is not among known: the one that was probably meant, or all of them.
 func closest(word string, known []string, all string) string {

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -25,14 +27,18 @@ func Load(path string) (*Config, error) {
 // Parse reads data, the content of the file called name, over [Default], and validates the result. env looks up a variable for ${NAME};
 // "$${" stands for a literal "${". What is wrong with the content is an *[Error] with every fault that was found.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors begin every file with it
 	c := Default()
 	c.source = &source{name: name, data: data, at: map[string]place{}}
 	if len(data) > maxSize {
 		return nil, c.source.fail(Fault{Message: fmt.Sprintf("is larger than %s", Bytes(maxSize))})
 	}
+	if !utf8.Valid(data) {
+		return nil, c.source.fail(Fault{Message: "is not text in UTF-8"})
+	}
 	body, err := parseYAML(data)
 	if err != nil {
-		return nil, c.source.fail(syntaxFault(err))
+		return nil, c.source.fail(syntaxFault(err, data))
 	}
 	d := decoder{source: c.source, env: env, directory: filepath.Dir(name), anchors: map[string]ast.Node{}}
 	d.decodeConfig(body, &c)
