@@ -115,8 +115,8 @@ func (p *program) openModel(ctx context.Context, name string, c config.Model) (*
 	if err != nil {
 		return nil, modelKey{}, nil, err
 	}
-	key := modelKey{c, files.Digest, files.Precision}
-	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return loadModel(ctx, p.open, files, c) })
+	key := newModelKey(c, files)
+	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return loadModel(ctx, p.open, files, key) })
 	return m, key, release, err
 }
 
@@ -177,6 +177,6 @@ func clusterKey(c config.Cluster) (string, error) {
 func ruleVersion(r config.Rule, window int, m *loadedModel) string {
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(r) // plain data
-	fmt.Fprintln(h, window, m.files.Digest, m.files.MaxLength)
+	fmt.Fprintln(h, window, m.key)
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

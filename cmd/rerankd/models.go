@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -21,16 +23,25 @@ func openRunner(f *model.Files, c config.Model) (runner, error) {
 	return m, nil
 }
 
-// A modelKey is everything that makes two entries of a configuration the same model. The digest is there because the files of a
-// directory may have changed under the same name.
+// A modelKey is everything that makes two entries of a configuration the same model. The digest, which is of all the model's files, is
+// there because those of a directory may have changed under the same name.
 type modelKey struct {
 	config.Model
 	digest    string
 	precision string
 }
 
+func newModelKey(c config.Model, f *model.Files) modelKey {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %d %d %d\n", f.Digest, f.MaxLength, len(f.Tokenizer), len(f.Config))
+	h.Write(f.Tokenizer)
+	h.Write(f.Config)
+	return modelKey{c, hex.EncodeToString(h.Sum(nil)), f.Precision}
+}
+
 // A loadedModel is one model in memory, warm.
 type loadedModel struct {
+	key    modelKey
 	files  model.Files // without the contents, which the runner has
 	runner runner
 	model  *schedule.Model
@@ -38,7 +49,8 @@ type loadedModel struct {
 }
 
 // loadModel loads and measures a model.
-func loadModel(ctx context.Context, open func(*model.Files, config.Model) (runner, error), f *model.Files, c config.Model) (*loadedModel, error) {
+func loadModel(ctx context.Context, open func(*model.Files, config.Model) (runner, error), f *model.Files, key modelKey) (*loadedModel, error) {
+	c := key.Model
 	r, err := open(f, c)
 	if err != nil {
 		return nil, fmt.Errorf("loading the model: %w", err)
@@ -49,7 +61,7 @@ func loadModel(ctx context.Context, open func(*model.Files, config.Model) (runne
 		m.Close()
 		return nil, errors.Join(fmt.Errorf("warming the model: %w", err), r.Close())
 	}
-	l := &loadedModel{files: *f, runner: r, model: m, cost: cost}
+	l := &loadedModel{key: key, files: *f, runner: r, model: m, cost: cost}
 	l.files.Graph, l.files.Tokenizer, l.files.Config = nil, nil, nil
 	return l, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -140,6 +141,52 @@ func TestModelsAreSharedAndClosed(t *testing.T) {
 	p.expect(t, "with another cluster", 2, 1)
 	p.close()
 	p.expect(t, "closed", 2, 0)
+}
+
+// A tokenizer that was exchanged makes another model of the same graph, and a broken one is found at the reload and not at the next start.
+func TestEveryFileOfAModelCounts(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("model.onnx", "\x3a\x06\x2a\x04\x08\x01\x10\x01") // a graph of one weight, a float
+	write("tokenizer.json", "{}")
+	write("config.json", `{"max_position_embeddings": 512}`)
+	p := newTestProgram(t)
+	load := p.load("models: { small: { source: " + dir + " } }")
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	opened, version := int32(1), p.now.Load().rules[0].Version
+	for _, file := range []struct{ name, content string }{
+		{"tokenizer.json", `{"version": "1.0"}`},
+		{"config.json", `{"max_position_embeddings": 512, "num_labels": 1}`},
+		{"tokenizer_config.json", `{"model_max_length": 128}`},
+	} {
+		write(file.name, file.content)
+		if err := p.reload(t.Context(), load); err != nil {
+			t.Fatal(err)
+		}
+		opened++
+		p.expect(t, "with another "+file.name, opened, 1)
+		now := p.now.Load().rules[0].Version
+		if now == version {
+			t.Errorf("with another %s: the rule's version stays %s, so that orders of the former model are shown", file.name, now)
+		}
+		version = now
+	}
+	if err := p.reload(t.Context(), load); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, "with the files as they were", opened, 1)
 }
 
 // Loading a model may take a minute. The kill switch is thrown meanwhile, and stays thrown when the model is there.
