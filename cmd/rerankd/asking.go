@@ -82,7 +82,7 @@ type answer struct {
 func (a *asker) mapping(ctx context.Context, indices string) ([]byte, error) {
 	body, err := a.program.now.Load().backend.Mappings(ctx, indices, a.header)
 	if status, ok := errors.AsType[*backends.StatusError](err); ok {
-		return nil, statusError(status.Code, indices, status.Body)
+		return nil, a.statusError(status.Code, "the mapping", indices, status.Body)
 	}
 	if unreachable, ok := errors.AsType[*backends.Error](err); ok {
 		return nil, hintedError{unreachable, "is it running, and is this its URL? curl " + unreachable.Node}
@@ -90,15 +90,23 @@ func (a *asker) mapping(ctx context.Context, indices string) ([]byte, error) {
 	return body, err
 }
 
-// statusError says what an answer other than 200 means.
-func statusError(code int, indices string, body []byte) error {
-	switch code {
-	case http.StatusNotFound:
-		return hintedError{fmt.Errorf("there is no index %s", indices), "rerankd check lists the indices"}
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return hintedError{fmt.Errorf("the cluster answered %d %s", code, http.StatusText(code)), "give --user NAME:PASSWORD, or set RERANKD_USER"}
+// statusError says what an answer other than 200 means to somebody who has asked an index, or all of them (""), for what.
+func (a *asker) statusError(code int, what, index string, body []byte) error {
+	said := fmt.Errorf("asked for %s, the cluster answered %d %s", what, code, http.StatusText(code))
+	known := a.header.Get("Authorization") != "" || a.program.now.Load().config.Cluster.Auth != config.AuthPassthrough
+	switch {
+	case code == http.StatusNotFound && index != "":
+		return hintedError{fmt.Errorf("there is no index %s", index), "rerankd check lists the indices"}
+	case code == http.StatusNotFound:
+		return hintedError{said, "is this the URL of an Elasticsearch or OpenSearch?"}
+	case code == http.StatusForbidden && known:
+		return hintedError{said, "this user needs the index privileges read and view_index_metadata (Elasticsearch), or read and indices:admin/mappings/get (OpenSearch)"}
+	case code == http.StatusUnauthorized && known:
+		return hintedError{said, "look at the name and the password"}
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return hintedError{said, "give --user NAME:PASSWORD, or set RERANKD_USER"}
 	}
-	return fmt.Errorf("the cluster answered %d %s: %s", code, http.StatusText(code), clip(string(body), 300))
+	return fmt.Errorf("%w: %s", said, clip(string(body), 300))
 }
 
 // search sends a search, again while the proxy is still reading the index's mapping.
@@ -141,7 +149,7 @@ func (a *asker) ask(ctx context.Context, index string, body []byte, rerank bool)
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, statusError(res.StatusCode, index, data)
+		return nil, a.statusError(res.StatusCode, "a search", index, data)
 	}
 	x := &answer{}
 	if x.Response, err = search.ParseResponse(data); err != nil {

@@ -165,7 +165,7 @@ func (a *asker) mappings(ctx context.Context, indices string) (map[string][]byte
 	}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(body, &all); err != nil {
-		return nil, fmt.Errorf("reading the mappings: %w", err)
+		return nil, hintedError{fmt.Errorf("reading the mappings: %w", err), "is this the URL of an Elasticsearch or OpenSearch?"}
 	}
 	each := make(map[string][]byte, len(all))
 	for name, m := range all {

@@ -12,6 +12,7 @@ import (
 // A fakeCluster is an OpenSearch whose every search matches every document, in the order of the file.
 type fakeCluster struct {
 	indices map[string][]string // documents, one line of JSON each
+	secured bool
 }
 
 func (c *fakeCluster) handler() http.Handler {
@@ -35,7 +36,25 @@ func (c *fakeCluster) handler() http.Handler {
 	})
 	mux.HandleFunc("/_waiting", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, waiting.Load(), "waiting") })
 	mux.HandleFunc("/_release", func(w http.ResponseWriter, r *http.Request) { close(released) })
+	if c.secured {
+		return guarded(mux)
+	}
 	return mux
+}
+
+// guarded lets admin do everything, and reader everything but see mappings.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		switch {
+		case password != "secret" || user != "admin" && user != "reader":
+			http.Error(w, `{"error":"security_exception"}`, http.StatusUnauthorized)
+		case user == "reader" && strings.HasSuffix(r.URL.Path, "/_mapping"):
+			http.Error(w, `{"error":"security_exception"}`, http.StatusForbidden)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 func (c *fakeCluster) write(w http.ResponseWriter, v any) {

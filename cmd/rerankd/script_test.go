@@ -80,9 +80,13 @@ func freeAddress(t testing.TB) string {
 	return ""
 }
 
-// cluster FILE... starts a cluster with an index for each file, and sets $CLUSTER to its URL.
+// cluster [-secured] FILE... starts a cluster with an index for each file, and sets $CLUSTER to its URL. A secured one knows admin:secret,
+// and reader:secret who may search and not see mappings.
 func cmdCluster(ts *testscript.TestScript, neg bool, args []string) {
 	c := &fakeCluster{indices: map[string][]string{}}
+	if len(args) > 0 && args[0] == "-secured" {
+		c.secured, args = true, args[1:]
+	}
 	for _, name := range args {
 		index := strings.TrimSuffix(filepath.Base(name), ".ndjson")
 		c.indices[index] = strings.Split(strings.TrimSpace(ts.ReadFile(name)), "\n")
