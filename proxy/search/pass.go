@@ -18,6 +18,9 @@ func (r *Request) judge() {
 	for i := range r.params {
 		r.judgeParam(&r.params[i])
 	}
+	if r.params.get("source") != nil && r.params.get("source_content_type") == nil {
+		r.forbid(MalformedRequest, "source without source_content_type")
+	}
 	if r.root != nil {
 		for i := range r.root.children {
 			r.judgeMember(&r.root.children[i])

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -39,16 +38,14 @@ func Parse(rawQuery string, body []byte) (*Request, error) {
 	if r.params, err = parseParams(rawQuery); err != nil {
 		return nil, fmt.Errorf("reading the query string: %w", err)
 	}
-	r.json = body
 	source := r.params.get("source")
-	if source != nil {
-		if len(body) > 0 {
-			return nil, errors.New("a body, and another in the source parameter")
-		}
+	switch {
+	case source != nil && len(body) > 0:
+		return nil, errors.New("a body, and another in the source parameter")
+	case source != nil:
 		r.json = []byte(source.value)
-	}
-	if len(bytes.TrimSpace(r.json)) == 0 {
-		r.json = nil
+	case len(body) > 0:
+		r.json = body
 	}
 	if r.json != nil {
 		if r.root, err = parseNode(r.json); err != nil {

@@ -15,7 +15,6 @@ func TestPage(t *testing.T) {
 		err                  string
 	}{
 		{"defaults", "", "", 0, 10, ""},
-		{"empty body", "", " \n", 0, 10, ""},
 		{"body", "", `{"from":5,"size":20}`, 5, 20, ""},
 		{"url", "from=5&size=20", "", 5, 20, ""},
 		{"the url wins", "size=3", `{"from":5,"size":20}`, 5, 3, ""},
@@ -33,6 +32,8 @@ func TestPage(t *testing.T) {
 		{"empty in the url", "size=", `{"size":1}`, 0, 0, "no count"},
 		{"twice in the body", "", `{"size":1,"size":2}`, 0, 0, "duplicate"},
 		{"twice in the body, spelled otherwise", "", `{"size":1,"\u0073ize":2}`, 0, 0, "duplicate"},
+		{"white space", "q=a", " \n", 0, 0, "reading the body"}, // an error for the clusters, unless it is dropped on the way
+		{"empty source", "q=a&source=&source_content_type=application/json", "", 0, 0, "reading the body"},
 		{"not JSON", "", `{"size":1,}`, 0, 0, "reading the body"},
 		{"YAML", "", "size: 1\n", 0, 0, "reading the body"},
 		{"more than JSON", "", `{"size":1} x`, 0, 0, "reading the body"},
@@ -99,6 +100,7 @@ func TestPass(t *testing.T) {
 		{"json", "format=json", "", ""},
 		{"filter_path", "filter_path=hits", "", Format},
 		{"cbor source", "source=%7B%7D&source_content_type=application/cbor", "", Format},
+		{"source of no type", "source=%7B%7D", "", MalformedRequest}, // an error, unless its text moves to the body
 		{"explain", "explain", "", Unsupported},
 		{"explain, body", "", `{"explain":true}`, Unsupported},
 		{"rank", "", `{"rank":{"rrf":{}}}`, Unsupported},
