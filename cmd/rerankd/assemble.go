@@ -89,6 +89,9 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			if !ok {
 				var k modelKey
 				if m, k, release, err = p.openModel(ctx, stage.Model, c.Models[stage.Model]); err != nil {
+					if ctx.Err() != nil {
+						return nil, ctx.Err() // nothing is wrong with the model
+					}
 					return nil, modelFault(c, stage.Model, err)
 				}
 				releases = append(releases, release)

@@ -28,6 +28,12 @@ func newLogHandler(w io.Writer, c config.Log, level *slog.LevelVar) slog.Handler
 		}
 		return slog.NewTextHandler(w, o)
 	}
+	o.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration { // which would be a number of nanoseconds, and nothing would say so
+			return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
+		}
+		return a
+	}
 	return slog.NewJSONHandler(w, o)
 }
 

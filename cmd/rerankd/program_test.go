@@ -1,13 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -286,17 +287,38 @@ func TestClusterKeySeesSecrets(t *testing.T) {
 	}
 }
 
-// Whoever stops the program while a model is still being warmed up wanted it stopped: that is no fault of the configuration.
+// Whoever stops the program while a model is still being warmed up wanted it stopped: that is no fault of the configuration. A check that
+// was cut short has not done what was asked.
 func TestStopDuringWarmUp(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	e := &environment{
-		stdout: io.Discard, stderr: io.Discard, lookup: os.LookupEnv,
-		open: func(f *model.Files, c config.Model) (runner, error) {
-			stop()
-			return fakeRunner{}, nil
-		},
-	}
-	if code := e.run(ctx, []string{"serve", "--cluster", "http://127.0.0.1:9", "--listen", freeAddress(t), "--admin", "off"}); code != 0 {
-		t.Errorf("got exit code %d, want 0", code)
+	for _, test := range []struct {
+		command []string
+		code    int
+		says    string
+	}{
+		{[]string{"serve", "--cluster", "http://127.0.0.1:9", "--listen", freeAddress(t), "--admin", "off"}, exitOK, ""},
+		{[]string{"check", "--cluster", "http://127.0.0.1:9"}, exitFailed, "rerankd: error: interrupted\n"},
+		{[]string{"compare", "shoes", "--index", "books", "--cluster", "http://127.0.0.1:9"}, exitFailed, "rerankd: error: interrupted\n"},
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		var stdout, stderr bytes.Buffer
+		e := &environment{
+			stdout: &stdout, stderr: &stderr, lookup: os.LookupEnv,
+			open: func(f *model.Files, c config.Model) (runner, error) {
+				stop()
+				return fakeRunner{}, nil
+			},
+		}
+		if code := e.run(ctx, test.command); code != test.code {
+			t.Errorf("%s: got exit code %d, want %d", test.command[0], code, test.code)
+		}
+		said := stdout.String()
+		for line := range strings.Lines(stderr.String()) {
+			if !strings.HasPrefix(line, "{") { // what is no line of the log
+				said += line
+			}
+		}
+		if said != test.says {
+			t.Errorf("%s: got %q, want %q", test.command[0], said, test.says)
+		}
 	}
 }

@@ -46,6 +46,9 @@ func (e *environment) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	return e.report(err)
 }
 
@@ -102,7 +105,7 @@ func newExitCodesTopic() *cobra.Command {
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long: `  0  done
-  1  something went wrong while doing it
+  1  something went wrong while doing it, or it was interrupted
   2  the command line or the configuration is wrong; nothing was done
   3  check found something that needs attention
 

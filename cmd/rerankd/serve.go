@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
 )
 
@@ -187,6 +188,7 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 	fmt.Fprintf(w, "rerankd is in front of %s. Point your application at\n\n    %s\n\n", strings.Join(c.Cluster.URLs, ", "), s.url)
 	t := newTable()
 	a := s.program.now.Load()
+	t.row("cluster", describeCluster(a.backend.Seen(), a.backend.Engine(), a.backend.Nodes()))
 	if c.Rerank.IsOff() {
 		t.row("rerank", "off: everything is forwarded untouched")
 	}
@@ -209,6 +211,22 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 	}
 	_ = t.print(w) // a closed standard output is no reason not to serve
 	fmt.Fprintln(w)
+}
+
+// describeCluster says whether somebody is there, and who.
+func describeCluster(seen bool, e backends.Engine, nodes []backends.NodeStatus) string {
+	switch {
+	case seen && e.Kind != config.KindAuto:
+		return engineName(e)
+	case seen:
+		return "answers, and has not said yet which engine it is"
+	}
+	for _, n := range nodes {
+		if n.Err != nil {
+			return fmt.Sprintf("no answer yet: %v", n.Err)
+		}
+	}
+	return "no answer yet"
 }
 
 // describeRule says in a line or three what a rule does.

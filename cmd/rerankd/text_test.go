@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/rerank/schedule"
 )
@@ -102,5 +104,40 @@ func TestLogFormat(t *testing.T) {
 	slog.New(newLogHandler(&b, config.Log{Format: "text"}, level)).Info("shown")
 	if !strings.Contains(b.String(), "level=INFO msg=shown") {
 		t.Errorf("got %s, want text", b.String())
+	}
+}
+
+func TestDescribeCluster(t *testing.T) {
+	refused := []backends.NodeStatus{{URL: "http://one", Up: true}, {URL: "http://two", Err: errors.New("asking http://two: connection refused")}}
+	for _, test := range []struct {
+		seen   bool
+		engine backends.Engine
+		nodes  []backends.NodeStatus
+		want   string
+	}{
+		{true, backends.Engine{Kind: config.KindOpenSearch, Version: "2.19.1"}, refused, "OpenSearch 2.19.1"},
+		{true, backends.Engine{Kind: config.KindAuto}, nil, "answers, and has not said yet which engine it is"}, // as one that asks for a password does
+		{false, backends.Engine{Kind: config.KindAuto}, refused, "no answer yet: asking http://two: connection refused"},
+		{false, backends.Engine{Kind: config.KindAuto}, refused[:1], "no answer yet"},
+	} {
+		if got := describeCluster(test.seen, test.engine, test.nodes); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+// A time in a log for programs is a number whose unit its key says.
+func TestLogTimes(t *testing.T) {
+	var b bytes.Buffer
+	logger := slog.New(newLogHandler(&b, config.Log{Format: "json"}, new(slog.LevelVar)))
+	logger.Info("search", "total", 1234567*time.Nanosecond, slog.Group("stage", "took", 2*time.Second))
+	var got map[string]any
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	delete(got, "time")
+	want := map[string]any{"level": "INFO", "msg": "search", "total_ms": 1.234, "stage": map[string]any{"took_ms": 2000.0}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
 	}
 }
