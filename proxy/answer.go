@@ -32,7 +32,7 @@ func (s *searching) widen() *http.Request {
 	if s.wide.Changed {
 		req = s.build(s.wide.RawQuery, s.wide.Body)
 		if s.wide.ContentType != "" {
-			req.Header.Set("Content-Type", s.wide.ContentType)
+			req.Header.Set("Content-Type", versioned(s.wide.ContentType, req.Header))
 		}
 	}
 	// The answer has to be read. OpenSearch 2.19.0 hangs when asked for zstd (opensearch-project/OpenSearch#17339).
@@ -46,6 +46,17 @@ func (s *searching) widen() *http.Request {
 		req.Header["X-Idempotency-Key"] = []string{} // net/http's mark for what may be sent again; it is not sent itself
 	}
 	return req
+}
+
+// versioned returns the media type for a body of ours: Elasticsearch wants the version of its API that an Accept header may carry said
+// here too, and refuses the request otherwise.
+func versioned(kind string, h http.Header) string {
+	for accepted := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
+		if accepted = strings.TrimSpace(accepted); strings.HasPrefix(strings.ToLower(accepted), "application/vnd.elasticsearch+json") {
+			return accepted
+		}
+	}
+	return kind
 }
 
 // answer asks the cluster and makes the client's page of what it says.

@@ -432,6 +432,43 @@ func TestTailFollowsTheWindow(t *testing.T) {
 	}
 }
 
+// Elasticsearch refuses a body that speaks another version than the answer that is asked for, and its clients always say which one.
+func TestBodyOfOursSpeaksTheClientsVersion(t *testing.T) {
+	const v8 = "application/vnd.elasticsearch+json; compatible-with=8"
+	for _, test := range []struct{ accept, contentType, want string }{
+		{"", "", "application/json"},
+		{"application/json", "", "application/json"},
+		{v8, "", v8},
+		{v8 + ",text/plain", "", v8},
+		{"text/plain, " + v8, "application/json", v8},
+		{"*/*", v8, "application/json"},
+	} {
+		s := &shop{docs: 100}
+		var got string
+		s.intercept = func(_ http.ResponseWriter, r *http.Request, body []byte, _ bool) bool {
+			if len(body) > 0 {
+				got = r.Header.Get("Content-Type")
+			}
+			return false
+		}
+		rule := rules(reverse)
+		rule[0].Fields = []string{"title"}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rule}, Options{})
+		req := request(t, "GET", base+"/shop/_search?q=red+shoes&_source=false", "")
+		for name, value := range map[string]string{"Accept": test.accept, "Content-Type": test.contentType} {
+			if value != "" {
+				req.Header.Set(name, value)
+			}
+		}
+		if _, _, err := do(t, req); err != nil {
+			t.Fatal(err)
+		}
+		if got != test.want {
+			t.Errorf("Accept %q: got Content-Type %q for our body, want %q", test.accept, got, test.want)
+		}
+	}
+}
+
 // total bounds the cluster's time and the ranking together: after a slow answer there is no time left to rank.
 func TestTotalBoundsClusterAndRanking(t *testing.T) {
 	s := &shop{docs: 100}

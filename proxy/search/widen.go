@@ -23,7 +23,7 @@ type Widened struct {
 	RawQuery string // of the URL
 	Body     []byte // nil where there is none
 	// ContentType is to be set on the request where the body is ours (the client sent none, or sent it in the URL); else "", and the
-	// client's own header stands. Elasticsearch wants the version that an Accept header may carry repeated there.
+	// client's own header stands. Elasticsearch wants the version that an Accept header may carry repeated there: that is up to the caller.
 	ContentType string
 	Changed     bool // whether RawQuery or Body differ from the client's
 	Enlarged    bool // whether it asks for other hits than the client's page
