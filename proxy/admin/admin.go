@@ -145,9 +145,6 @@ func status(w http.ResponseWriter, p Program) {
 	for i, r := range s.Rules {
 		s.Rules[i].Indices, s.Rules[i].Fields = list(r.Indices), list(r.Fields)
 	}
-	for i, r := range s.Rules {
-		s.Rules[i].Indices, s.Rules[i].Fields = list(r.Indices), list(r.Fields)
-	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(s) // the types cannot fail to encode, and a reader who went away is none of our business

@@ -68,7 +68,6 @@ func TestStatus(t *testing.T) {
 		Models:   []Model{{Name: "small", Digest: "abc", Precision: "int8"}},
 		Rules:    []Rule{{Name: "all"}},
 		Errors:   []Event{{Message: `<script>"`}},
-		Rules:    []Rule{{Name: "default"}},
 	}
 	code, header, body := get(t, New(Options{Program: fakeProgram{status: want}}), "GET", "/status")
 	if code != 200 || header.Get("Content-Type") != "application/json" {
