@@ -44,9 +44,9 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 	}()
 	a := &assembly{config: c, models: map[string]*loadedModel{}, close: closeAll}
 
-	key, err := clusterKey(c.Cluster)
+	key, err := clusterKey(c)
 	if err != nil {
-		return nil, c.Fault("cluster.tls", err)
+		return nil, err
 	}
 	b, release, err := p.clusters.acquire(key, func() (*backends.Backend, error) {
 		return backends.Open(c.Cluster, backends.Options{Logger: p.logger, Registerer: p.registry})
@@ -155,21 +155,22 @@ func (a *assembly) snapshot() *proxy.Snapshot {
 
 // clusterKey tells clusters apart by everything that is configured of them, secrets and the contents of certificates included: a
 // certificate that was renewed in its place makes new connections.
-func clusterKey(c config.Cluster) (string, error) {
+func clusterKey(c *config.Config) (string, error) {
 	h := sha256.New()
-	if err := json.NewEncoder(h).Encode(c); err != nil {
+	if err := json.NewEncoder(h).Encode(c.Cluster); err != nil {
 		return "", err
 	}
-	for _, s := range []config.Secret{c.Password, c.APIKey, c.Token} { // which JSON shows as ***
+	for _, s := range []config.Secret{c.Cluster.Password, c.Cluster.APIKey, c.Cluster.Token} { // which JSON shows as ***
 		fmt.Fprintf(h, "%d %s\n", len(s), string(s))
 	}
-	for _, name := range []string{c.TLS.CA, c.TLS.Certificate, c.TLS.Key} {
-		if name == "" {
+	t := c.Cluster.TLS
+	for _, file := range []struct{ key, name string }{{"ca", t.CA}, {"certificate", t.Certificate}, {"key", t.Key}} {
+		if file.name == "" {
 			continue
 		}
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(file.name)
 		if err != nil {
-			return "", err
+			return "", c.Fault("cluster.tls."+file.key, err)
 		}
 		h.Write(data)
 	}

@@ -262,7 +262,7 @@ func TestWaiting(t *testing.T) {
 // A secret that changes makes another cluster of it, although it prints the same.
 func TestClusterKeySeesSecrets(t *testing.T) {
 	key := func(c config.Cluster) string {
-		k, err := clusterKey(c)
+		k, err := clusterKey(&config.Config{Cluster: c})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestClusterKeySeesSecrets(t *testing.T) {
 		t.Error("got one key for two clusters that differ in a secret")
 	}
 	c.TLS.CA = t.TempDir() + "/ca.pem"
-	if _, err := clusterKey(c); err == nil {
+	if _, err := clusterKey(&config.Config{Cluster: c}); err == nil {
 		t.Error("got a key for a certificate that cannot be read")
 	}
 }

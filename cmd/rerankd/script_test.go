@@ -123,14 +123,18 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// certificate NAME makes NAME.crt and NAME.key, a certificate for 127.0.0.1 that says who it is.
+// certificate NAME makes NAME.crt and NAME.key, a certificate for 127.0.0.1 that says who it is. One called expired is.
 func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	end := time.Now().Add(time.Hour)
+	if args[0] == "expired" {
+		end = time.Now().Add(-time.Hour)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: args[0]},
-		NotAfter:     time.Now().Add(time.Hour),
+		NotAfter:     end,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

@@ -36,7 +36,7 @@ func startService(ctx context.Context, e *environment, c *config.Config, logger 
 	scheme := "http"
 	if c.TLS != nil {
 		s.certificate, scheme = new(certificate), "https"
-		if err := s.certificate.load(c.TLS); err != nil {
+		if err := s.certificate.load(c.TLS, logger); err != nil {
 			return nil, c.Fault("tls", err)
 		}
 	}
@@ -123,7 +123,7 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 			}
 		}
 		if c.TLS != nil && s.certificate != nil {
-			if err := s.certificate.load(c.TLS); err != nil {
+			if err := s.certificate.load(c.TLS, s.logger); err != nil {
 				return nil, c.Fault("tls", err)
 			}
 		}
