@@ -60,6 +60,29 @@ func TestMappingIsNeverAwaited(t *testing.T) {
 	}
 }
 
+// Who may search and not see mappings is reranked by the fields that the query names. Where it names none, it is said what is missing.
+func TestMappingThatIsRefused(t *testing.T) {
+	s := &shop{docs: 100}
+	rule := rules(reverse)
+	rule[0].Fields = nil
+	reader := &mappings{err: errors.New("403")}
+	base, h := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Mappings: reader, Rules: rule}, Options{})
+	ask(t, base, match)
+	for ready := false; !ready; {
+		_, ready = h.live.Load().catalogue.get(h.live.Load(), "shop", http.Header{})
+	}
+	if res, _ := ask(t, base, match); !strings.HasPrefix(res.Header.Get("X-Rerank"), "applied") {
+		t.Errorf("got X-Rerank %q, want applied", res.Header.Get("X-Rerank"))
+	}
+	res, _ := ask(t, base, `{"query":{"query_string":{"query":"red shoes"}}}`, "X-Rerank-Debug", "true")
+	if got := res.Header.Get("X-Rerank"); got != "skipped; reason=no_text" {
+		t.Errorf("got X-Rerank %q, want skipped; reason=no_text", got)
+	}
+	if got := res.Header.Get("X-Rerank-Debug"); !strings.Contains(got, "the mapping could not be read for this client") {
+		t.Errorf("got X-Rerank-Debug %q, want the mapping named", got)
+	}
+}
+
 func TestCatalogueIsReadBehindTheSearches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader := &mappings{by: map[string]string{"shop": shopMapping}}

@@ -242,7 +242,11 @@ func (s *searching) plan() {
 		}
 		s.fields = mapping.choose(parsed.Fields()).Paths()
 		if len(s.fields) == 0 {
-			s.skip(search.NoText, "no text field to read", nil)
+			detail := "the mapping has no text field"
+			if mapping == nil {
+				detail = "the query names no field, and the mapping could not be read for this client"
+			}
+			s.skip(search.NoText, detail, nil)
 			return
 		}
 		s.template = search.FieldsTemplate(s.fields)
