@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -121,6 +122,9 @@ func findGraph(name, dir, precision string) (string, error) {
 	tried := make([]string, 0, len(candidates))
 	for _, c := range candidates {
 		path := filepath.Join(dir, filepath.FromSlash(c))
+		if slices.Contains(tried, path) {
+			continue
+		}
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			return path, nil
 		}

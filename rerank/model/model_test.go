@@ -197,6 +197,9 @@ func TestWhatIsMissing(t *testing.T) {
 		if !slices.Contains(notFound.Tried, filepath.Join(dir, missing)) || !strings.Contains(err.Error(), `model "large"`) || notFound.Hint() == "" {
 			t.Errorf("without %s: got error %q, want one that names the model and the path", missing, err)
 		}
+		if once := slices.Compact(slices.Sorted(slices.Values(notFound.Tried))); len(once) != len(notFound.Tried) {
+			t.Errorf("without %s: got %q, want each place once", missing, notFound.Tried)
+		}
 	}
 	_, err := Directory("large", "/nowhere/at/all", "")
 	if err == nil || !strings.Contains(err.Error(), "/nowhere/at/all") {
