@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +132,9 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 	mappings, err := a.mappings(ctx, o.index)
 	if err != nil {
 		return nil, err
+	}
+	if len(mappings) == 0 && o.index != "" {
+		return nil, a.statusError(http.StatusNotFound, "the mapping", o.index, nil) // what a cluster says of a name, and not of a pattern
 	}
 	r.Engine = engineName(running.backend.Engine())
 	for name, m := range running.models {

@@ -81,7 +81,7 @@ func (c *fakeCluster) mapping(w http.ResponseWriter, index string) {
 		}
 		mappings[name] = map[string]any{"mappings": map[string]any{"properties": properties}}
 	}
-	if len(mappings) == 0 && index != "" {
+	if len(mappings) == 0 && index != "" && !strings.Contains(index, "*") {
 		c.notFound(w, index)
 		return
 	}
