@@ -166,9 +166,11 @@ func (s *searching) open(res *http.Response, raw []byte) ([]byte, search.Reason,
 	return nil, search.UpstreamMalformed, err
 }
 
-// giveUp leaves the answer as it is where it is the answer to the client's own request, and asks for that one where it is not.
+// giveUp leaves the answer as it is where it is the answer to the client's own request, and asks for that one where it is not. Who is
+// refused for who they are (401, 403) is refused whatever is asked: a second try would only bring the account nearer to being locked.
 func (s *searching) giveUp(res *http.Response, raw []byte, reason search.Reason, err error) (*http.Response, error) {
-	if s.wide.Changed {
+	refused := res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden
+	if s.wide.Changed && !refused {
 		res.Body.Close()
 		return s.again(reason, err)
 	}

@@ -516,6 +516,30 @@ func TestFailedShardsAreNeverRanked(t *testing.T) {
 	}
 }
 
+// Who is refused for who they are is refused whatever they ask for: a second try would only bring the account nearer to being locked.
+func TestRefusedClientIsNotTriedTwice(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		s := &shop{docs: 100}
+		s.intercept = func(w http.ResponseWriter, _ *http.Request, _ []byte, _ bool) bool {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			io.WriteString(w, `{"error":"who are you?"}`)
+			return true
+		}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+		res, body, err := do(t, request(t, "POST", base+"/shop/_search", match))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != status || body != `{"error":"who are you?"}` || res.Header.Get("X-Rerank") != "skipped; reason=upstream_status" {
+			t.Errorf("got %d %s, X-Rerank %q, want the cluster's own %d", res.StatusCode, body, res.Header.Get("X-Rerank"), status)
+		}
+		if got := len(s.searches()); got != 1 {
+			t.Errorf("%d: got %d searches at the cluster, want 1", status, got)
+		}
+	}
+}
+
 // Rankers that do not end pile up only so far.
 func TestRankersThatHangAreBounded(t *testing.T) {
 	s := &shop{docs: 100}
