@@ -141,7 +141,12 @@ prepare_elasticsearch() { # VERSION DIR PORT
     as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
     chown -R 65534:65534 "$2"
     "${as[@]}" test -w "$2/data" || die "Elasticsearch refuses to run as root, and user 65534 cannot reach $2" "choose a folder whose parents may be entered by all"
-    "${as[@]}" test -r "$home/bin/elasticsearch" || die "Elasticsearch refuses to run as root, and user 65534 cannot reach $home" "set RERANKD_CACHE to a folder whose parents may be entered by all"
+    if ! "${as[@]}" test -r "$home/bin/elasticsearch"; then # such as a clone below /root
+      say "user 65534 cannot reach $home; running a copy"
+      rm -rf "$2/home"
+      cp -r "$home" "$2/home"
+      home=$2/home
+    fi
   fi
   environment=(env -i PATH="$PATH" LANG=C.UTF-8 HOME="$2" ES_JAVA_HOME="$java" ES_TMPDIR="$2/tmp" ES_PATH_CONF="$2/config"
     ES_JAVA_OPTS="-Xms$heap -Xmx$heap -XX:-AlwaysPreTouch -XX:+UseSerialGC -XX:TieredStopAtLevel=1" CLI_JAVA_OPTS="-XX:TieredStopAtLevel=1")
