@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"unicode/utf8"
 
@@ -14,15 +13,6 @@ import (
 
 // maxSize bounds the file: a configuration is read by people, and the YAML parser's memory is a large multiple of its input.
 const maxSize = 1 << 20
-
-// Load reads and parses the file at path with the process's environment.
-func Load(path string) (*Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	return Parse(path, data, os.LookupEnv)
-}
 
 // Parse reads data, the content of the file called name, over [Default], and validates the result. env looks up a variable for ${NAME};
 // "$${" stands for a literal "${". What is wrong with the content is an *[Error] with every fault that was found.
