@@ -94,8 +94,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if c.body.failed() != nil {
 		w.Header().Set("Connection", "close") // nobody knows where in the body we are
 	}
-	if c.search != nil {
-		w.Header().Set(headerRerank, c.search.header())
+	if c.journey != nil {
+		w.Header().Set(headerRerank, c.journey.header())
 	}
 	f.write(w, r)
 }

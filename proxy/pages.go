@@ -62,8 +62,9 @@ type searchKey [sha256.Size]byte
 func (s *searching) key() searchKey {
 	d := sha256.New()
 	text(d, s.indices)
-	text(d, s.req.URL.RawQuery)
-	d.Write(s.body)
+	rawQuery, body := s.parsed.Original()
+	text(d, rawQuery)
+	d.Write(body)
 	return searchKey(d.Sum(nil))
 }
 

@@ -102,7 +102,7 @@ type call struct {
 	ctx    context.Context // the client's own: see transport.RoundTrip
 	body   *clientBody     // nil where the request has none
 	said   instructions    // what its headers say to us
-	search *record         // nil where the request is no search
+	journey *journey       // nil where the request is no search
 	held   ledger          // bytes buffered for it
 }
 
@@ -138,8 +138,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	defer func() {
-		if c.search != nil {
-			c.search.total = time.Since(start)
+		if c.journey != nil {
+			c.journey.total = time.Since(start)
 			h.finish(c, out.status)
 		}
 		h.metrics.response(out.status)

@@ -1,0 +1,278 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rerankd/rerankd/proxy/search"
+	"github.com/rerankd/rerankd/rerank"
+)
+
+// searching is one search on its way. Its methods are in the order of the way: rule, plan, request, take, rank, cut. How its request and
+// its answer travel is the exchange's.
+type searching struct {
+	*exchange
+	*record
+
+	parsed *search.Request
+
+	// The plan, which does not change once the cluster is asked.
+	ruled    Rule
+	ranker   Ranker
+	template search.Template
+	wide     *search.Widened
+
+	// What the cluster answered.
+	hits    *search.Response
+	offered []rerank.Hit // the window
+	order   *ranked      // nil: nothing was ranked
+}
+
+// begin adds a search on an index expression to the exchange.
+func (x *exchange) begin(indices string) *searching {
+	s := &searching{exchange: x, record: &record{indices: indices}}
+	x.searches = append(x.searches, s.record)
+	return s
+}
+
+// Where a rule does not say.
+const (
+	defaultWindow = 50
+	defaultBudget = 300 * time.Millisecond
+)
+
+// instructions are what the client's headers say to us. They are only for this request, and can only ask for less than the rule allows.
+type instructions struct {
+	off, on bool
+	query   string
+	window  int
+	debug   bool
+}
+
+func readInstructions(h http.Header) (in instructions) {
+	switch strings.ToLower(h.Get(headerRerank)) {
+	case "off", "false":
+		in.off = true
+	case "on", "true":
+		in.on = true
+	}
+	in.query = strings.TrimSpace(h.Get(headerQuery))
+	if n, err := strconv.Atoi(h.Get(headerWindow)); err == nil && n > 0 {
+		in.window = n
+	}
+	in.debug, _ = strconv.ParseBool(h.Get(headerDebug))
+	return in
+}
+
+// governed finds the rule for the search. It reports whether one lets it be reranked.
+func (s *searching) governed() bool {
+	i, found, ready := s.live.rule(s.indices, s.req.Header)
+	switch {
+	case !ready:
+		s.skip(search.Warming, "what the index names stand for is being read", nil)
+		return false
+	case !found:
+		s.skip(search.NoRule, "", nil)
+		return false
+	}
+	s.ruled, s.rule = s.live.Rules[i], s.live.Rules[i].Name
+	s.ranker, s.template = s.ruled.Ranker, s.live.templates[i].Template
+	if s.ruled.Off || s.ruled.Ranker == nil {
+		s.skip(search.Disabled, "by the rule", nil)
+	} else if err := s.live.templates[i].err; err != nil {
+		s.skip(search.Disabled, "the rule's template cannot be read", err)
+	}
+	return s.reason == ""
+}
+
+// plan decides whether and how the search is reranked. Where it is not, it notes the reason.
+func (s *searching) plan(rawQuery string, body []byte) {
+	var err error
+	if s.parsed, err = search.Parse(rawQuery, body); err != nil {
+		s.skip(search.MalformedRequest, "", err)
+		return
+	}
+	override, err := s.parsed.Overrides()
+	switch {
+	case err != nil:
+		s.skip(search.MalformedRequest, "ext.rerank", err)
+		return
+	case override.Mode == "off" && !s.call.said.on: // the header is nearer to the person who debugs
+		s.skip(search.Disabled, "by ext.rerank", nil)
+		return
+	}
+	if reason, detail := s.parsed.Pass(); reason != "" {
+		s.skip(reason, detail, nil)
+		return
+	}
+	if !s.planWords(override) {
+		return
+	}
+	window := s.parsed.Window(s.allowed(override))
+	if s.parsed.From() >= window {
+		s.skip(search.BeyondWindow, "", nil)
+		return
+	}
+	if _, failed := s.handler.partial.get(s.key()); failed {
+		s.skip(search.UpstreamPartial, "shards failed for it lately", nil)
+		return
+	}
+	if !s.planFields() {
+		return
+	}
+	s.wide, err = s.parsed.Widen(search.Need{Window: window, Fields: s.fields, Widen: true})
+	if err != nil {
+		s.skip(search.Unsupported, "", err)
+	}
+}
+
+// planWords decides by which words to rank, the ones nearest to the person who asks first.
+func (s *searching) planWords(override search.Override) bool {
+	given := cmp.Or(s.call.said.query, override.Query)
+	s.words = cmp.Or(given, s.parsed.Words())
+	switch {
+	case s.words == "":
+		s.skip(search.NoQuery, "", nil)
+	case given == "" && s.parsed.Lookup():
+		s.skip(search.Lookup, "", nil)
+	}
+	return s.reason == ""
+}
+
+// planFields decides what is read of the hits.
+func (s *searching) planFields() bool {
+	if s.fields = s.template.Fields(); len(s.fields) > 0 {
+		return true
+	}
+	mapping, ready := s.live.catalogue.get(s.live, s.indices, s.req.Header)
+	if !ready {
+		s.skip(search.Warming, "the mapping is being read", nil)
+		return false
+	}
+	if s.fields = mapping.choose(s.parsed.Fields()).Paths(); len(s.fields) == 0 {
+		detail := "the mapping has no text field"
+		if mapping == nil {
+			detail = "the query names no field, and the mapping could not be read for this client"
+		}
+		s.skip(search.NoText, detail, nil)
+		return false
+	}
+	s.template = search.FieldsTemplate(s.fields)
+	return true
+}
+
+// allowed is how many hits may be reranked by the rule, and by who asked for less.
+func (s *searching) allowed(override search.Override) int {
+	window := cmp.Or(s.ruled.Window, defaultWindow)
+	for _, n := range []int{override.Window, s.call.said.window} {
+		if n > 0 {
+			window = min(window, n)
+		}
+	}
+	return window
+}
+
+// take reads the cluster's answer to the search. A reason says why it is of no use.
+func (s *searching) take(body []byte) (search.Reason, error) {
+	var err error
+	if s.hits, err = search.ParseResponse(body); err != nil {
+		return search.UpstreamMalformed, err
+	}
+	if s.wide.Changed && s.hits.FailedShards() > 0 { // perhaps for what we asked, and their hits would be lost
+		s.handler.partial.keep(s.key(), struct{}{})
+		return search.UpstreamPartial, nil
+	}
+	return "", nil
+}
+
+// offer makes the window of what the cluster answered. It reports whether there is anything to rank.
+func (s *searching) offer() bool {
+	window := min(s.wide.Window, s.hits.Hits())
+	switch {
+	case s.hits.Hits() == 0:
+		s.skip(search.NoHits, "", nil)
+		return false
+	case window < 2:
+		s.skip(search.OneHit, "", nil)
+		return false
+	}
+	s.offered = make([]rerank.Hit, window)
+	for i := range s.offered {
+		s.offered[i] = rerank.Hit{Text: s.hits.Text(i, s.template), Score: s.hits.Score(i), Hold: s.hits.Held(i)}
+	}
+	return true
+}
+
+// rank finds the window's order: the one it was shown in lately, or a new one.
+func (s *searching) rank(received time.Time) {
+	key := newPageKey(s.ruled, s.words, s.hits, s.offered)
+	if r, ok := s.handler.pages.get(key); ok {
+		s.order, s.remembered = r, true
+	} else {
+		ctx, cancel := context.WithDeadline(s.call.ctx, s.deadline(received))
+		defer cancel()
+		s.order = newRanked(s.consult(ctx))
+		if s.call.ctx.Err() == nil { // else it is shown to nobody
+			// Of two that rank the same window at once, both show what was kept first.
+			s.order = s.handler.pages.keep(key, s.order)
+		}
+	}
+	s.stages = s.order.stages
+	if s.order.applied() {
+		s.applied = true
+	} else {
+		s.skipRanking(s.order)
+		s.order = nil
+	}
+}
+
+// deadline is when the ranking has to be done.
+func (s *searching) deadline(received time.Time) time.Time {
+	deadline := received.Add(cmp.Or(s.ruled.Budget, defaultBudget))
+	if s.ruled.Total > 0 {
+		if end := s.arrived.Add(s.ruled.Total); end.Before(deadline) {
+			deadline = end
+		}
+	}
+	return deadline
+}
+
+// skipRanking notes why nothing was scored.
+func (s *searching) skipRanking(r *ranked) {
+	for _, stage := range r.stages {
+		if stage.Skipped == "" {
+			continue
+		}
+		for _, reason := range search.Reasons() {
+			if string(reason) == stage.Skipped {
+				s.skip(reason, "", stage.Err)
+				return
+			}
+		}
+		s.skip(search.ModelError, stage.Skipped, stage.Err)
+		return
+	}
+	s.skip(search.ModelError, "no stage ran", nil)
+}
+
+// cut writes the client's page: in the order that was found, or in the cluster's. took is what the ranking adds to the cluster's own time.
+func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
+	page := search.Page{From: s.wide.From, Size: s.wide.Size, KeepScores: s.ruled.KeepScores, Strip: s.wide}
+	if s.order != nil {
+		page.Order, page.Scores = s.order.page(s.hits.Hits())
+		page.AddTook = int(took.Milliseconds())
+	} else if !s.wide.Changed {
+		return body, nil
+	}
+	spliced, err := s.hits.Splice(page)
+	if err != nil {
+		s.applied = false
+		return nil, fmt.Errorf("splicing the response: %w", err)
+	}
+	return spliced, nil
+}

@@ -1,0 +1,69 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/rerankd/rerankd/proxy/search"
+)
+
+// single is a request that is one search.
+func (x *exchange) single(indices string) (*http.Response, error) {
+	s := x.begin(indices)
+	if !x.admits(false) || !s.governed() {
+		return x.pass(x.req)
+	}
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	if s.reason == "" {
+		s.plan(x.req.URL.RawQuery, x.body)
+	}
+	if s.parsed != nil {
+		x.plain = s.parsed.Original
+	}
+	if s.reason != "" {
+		return x.pass(x.original())
+	}
+	start := time.Now()
+	req := s.request()
+	x.widening = time.Since(start)
+	return s.answer(req)
+}
+
+// request asks the cluster for the window.
+func (s *searching) request() *http.Request {
+	if !s.wide.Changed {
+		return toBeRead(s.original())
+	}
+	req := s.build(s.wide.RawQuery, s.wide.Body)
+	if s.wide.ContentType != "" {
+		req.Header.Set("Content-Type", versioned(s.wide.ContentType, req.Header))
+	}
+	return toBeRead(req)
+}
+
+// answer asks the cluster and makes the client's page of what it says.
+func (s *searching) answer(req *http.Request) (*http.Response, error) {
+	a, reason, err := s.fetch(req, s.wide.Changed)
+	if a == nil {
+		return s.unanswered(s.wide.Changed, err)
+	}
+	if reason == "" {
+		reason, err = s.take(a.body)
+	}
+	if reason != "" {
+		return s.giveUp(a, s.wide.Changed, reason, err)
+	}
+	if s.offer() {
+		s.rank(a.received)
+		s.ranking = time.Since(a.received)
+	}
+	start := time.Now()
+	page, err := s.cut(a.body, s.ranking)
+	s.splicing = time.Since(start)
+	if err != nil {
+		return s.giveUp(a, s.wide.Changed, search.UpstreamMalformed, err)
+	}
+	return s.deliver(a, page)
+}
