@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+
 	"github.com/rerankd/rerankd/proxy/search"
 )
 
@@ -207,6 +209,22 @@ func (x *exchange) fetch(req *http.Request, changed bool) (*held, search.Reason,
 	return a, reason, err
 }
 
+// refusal reads what the cluster says to a request that it refuses, as far as it can be read. The rest of the answer stays to be read.
+func (a *held) refusal() []byte {
+	const limit = 16 << 10
+	first, _ := io.ReadAll(io.LimitReader(a.Body, limit)) // whoever reads on finds the same error
+	a.raw = first
+	if coding(a.Header) == "" {
+		return first
+	}
+	z, err := gzip.NewReader(bytes.NewReader(first))
+	if err != nil {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(z, limit))
+	return text
+}
+
 // receive reads the answer to its last byte. A reason means that there is no use in it; raw is what was read by then.
 func (x *exchange) receive(res *http.Response) (raw []byte, reason search.Reason, err error) {
 	kind := strings.ToLower(res.Header.Get("Content-Type"))
@@ -283,7 +301,9 @@ func (x *exchange) giveUp(a *held, changed bool, reason search.Reason, err error
 	return a.Response, nil
 }
 
-func refused(status int) bool { return status == http.StatusUnauthorized || status == http.StatusForbidden }
+func refused(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
 
 // again sends the client's own request, once, where a widened one brought nothing of use. Its answer is the client's, whatever it is.
 func (x *exchange) again(reason search.Reason, err error) (*http.Response, error) {

@@ -19,11 +19,11 @@ const (
 	maxPages  = 4096 // of some 16 bytes a hit: 3 MB of windows of 50
 )
 
-// A search for which shards failed is sent as it came for a while, and not first as we would like it: asking for everything twice would
-// double the load on a cluster in trouble.
+// A search that could not be widened, because shards failed or the cluster refused it, is sent as it came for a while, and not first as we
+// would like it: asking for everything twice would double the load on a cluster in trouble.
 const (
-	partialKept = time.Minute
-	maxPartial  = 1024
+	unfitKept = time.Minute
+	maxUnfit  = 1024
 )
 
 // pageKey is a digest of what an order depends on: rule and models, words, and the window with its texts, which also keeps what one client

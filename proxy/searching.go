@@ -113,13 +113,12 @@ func (s *searching) plan(rawQuery string, body []byte) {
 	if !s.planWords(override) {
 		return
 	}
-	window := s.parsed.Window(s.allowed(override))
-	if s.parsed.From() >= window {
-		s.skip(search.BeyondWindow, "", nil)
+	if reason, ok := s.handler.unfit.get(s.key()); ok {
+		s.skip(reason, "it could not be widened lately", nil)
 		return
 	}
-	if _, failed := s.handler.partial.get(s.key()); failed {
-		s.skip(search.UpstreamPartial, "shards failed for it lately", nil)
+	window, ok := s.planWindow(override)
+	if !ok {
 		return
 	}
 	if !s.planFields() {
@@ -166,15 +165,35 @@ func (s *searching) planFields() bool {
 	return true
 }
 
-// allowed is how many hits may be reranked by the rule, and by who asked for less.
-func (s *searching) allowed(override search.Override) int {
-	window := cmp.Or(s.ruled.Window, defaultWindow)
+// planWindow decides how many hits to rerank: what the rule allows, or who asked for less, or what the cluster was found to give.
+func (s *searching) planWindow(override search.Override) (window int, ok bool) {
+	window = cmp.Or(s.ruled.Window, defaultWindow)
 	for _, n := range []int{override.Window, s.call.said.window} {
 		if n > 0 {
 			window = min(window, n)
 		}
 	}
-	return window
+	if s.live.Limits.DearWindow > 0 && s.parsed.Dear() != "" {
+		window = min(window, s.live.Limits.DearWindow)
+	}
+	place := s.place()
+	if each, ok := s.live.learned.weight.get(place); ok {
+		if window = min(window, s.light(each)); window < 2 {
+			s.skip(search.TooLarge, "the hits of these indices", nil)
+			return 0, false
+		}
+	}
+	if reach, ok := s.live.learned.reach.get(place); ok {
+		if window = min(window, reach); s.parsed.From()+s.parsed.Size() > reach {
+			s.skip(search.UpstreamStatus, fmt.Sprintf("the cluster gives %d hits", reach), nil)
+			return 0, false
+		}
+	}
+	if window = s.parsed.Window(window); s.parsed.From() >= window {
+		s.skip(search.BeyondWindow, "", nil)
+		return 0, false
+	}
+	return window, true
 }
 
 // take reads the cluster's answer to the search. A reason says why it is of no use.
@@ -184,10 +203,23 @@ func (s *searching) take(body []byte) (search.Reason, error) {
 		return search.UpstreamMalformed, err
 	}
 	if s.wide.Changed && s.hits.FailedShards() > 0 { // perhaps for what we asked, and their hits would be lost
-		s.handler.partial.keep(s.key(), struct{}{})
+		s.handler.unfit.keep(s.key(), search.UpstreamPartial)
 		return search.UpstreamPartial, nil
 	}
+	s.wide.Window = min(s.wide.Window, s.weigh(len(body), s.hits.Hits()))
 	return "", nil
+}
+
+// refused learns from a refusal of the widened search, so that the next one is not refused again.
+func (s *searching) refused(refusal []byte) {
+	if !s.wide.Changed {
+		return
+	}
+	if hits, ok := reachOf(refusal); ok {
+		s.live.learned.reach.keep(s.place(), hits)
+	} else {
+		s.handler.unfit.keep(s.key(), search.UpstreamStatus)
+	}
 }
 
 // offer makes the window of what the cluster answered. It reports whether there is anything to rank.
@@ -196,6 +228,9 @@ func (s *searching) offer() bool {
 	switch {
 	case s.hits.Hits() == 0:
 		s.skip(search.NoHits, "", nil)
+		return false
+	case window < 2 && s.hits.Hits() > 1 && s.wide.Enlarged:
+		s.skip(search.TooLarge, "the hits of these indices", nil)
 		return false
 	case window < 2:
 		s.skip(search.OneHit, "", nil)

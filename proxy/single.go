@@ -53,6 +53,9 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 		reason, err = s.take(a.body)
 	}
 	if reason != "" {
+		if a.StatusCode == http.StatusBadRequest {
+			s.refused(a.refusal())
+		}
 		return s.giveUp(a, s.wide.Changed, reason, err)
 	}
 	if s.offer() {

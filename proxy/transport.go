@@ -18,6 +18,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return c.live.Upstream.RoundTrip(req)
 	}
+	if m, ours := c.live.Inference[to.id]; to.endpoint == endpointInference && ours && to.id != "*" && !c.live.Off && !c.said.off {
+		x := &exchange{handler: t.handler, call: c, live: c.live, journey: &journey{endpoint: to.endpoint}, req: req, arrived: time.Now()}
+		return x.infer(m)
+	}
 	if to.endpoint != endpointSearch {
 		return c.live.Upstream.RoundTrip(req)
 	}

@@ -167,3 +167,6 @@ func (r *Request) Fields() []string { return r.fields }
 // Pass returns why this search must reach the cluster as [Request.Original] says, and a detail for the log. The empty Reason means that
 // it may be reranked. It judges the request's form, not its words: [Request.Words] may still be empty.
 func (r *Request) Pass() (reason Reason, detail string) { return r.reason, r.detail }
+
+// Dear placeholder
+func (r *Request) Dear() string { return "" }
