@@ -126,9 +126,11 @@ func TestInferenceFailures(t *testing.T) {
 			<-ctx.Done()
 			return make([]float32, len(docs)-1), nil
 		}), 408, "status_exception"},
-		"broken":   {reranktest.ScorerFunc(func(context.Context, string, []string) ([]float32, error) { return nil, errors.New("boom") }), 500, "status_exception"},
-		"panic":    {reranktest.ScorerFunc(func(context.Context, string, []string) ([]float32, error) { panic("boom") }), 500, "status_exception"},
-		"no score": {reranktest.ScorerFunc(func(_ context.Context, _ string, docs []string) ([]float32, error) { return []float32{float32(math.NaN())}, nil }), 500, "status_exception"},
+		"broken": {reranktest.ScorerFunc(func(context.Context, string, []string) ([]float32, error) { return nil, errors.New("boom") }), 500, "status_exception"},
+		"panic":  {reranktest.ScorerFunc(func(context.Context, string, []string) ([]float32, error) { panic("boom") }), 500, "status_exception"},
+		"no score": {reranktest.ScorerFunc(func(_ context.Context, _ string, docs []string) ([]float32, error) {
+			return []float32{float32(math.NaN())}, nil
+		}), 500, "status_exception"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, _ := serve(t, inferenceSnapshot(gate(t, new(atomic.Int64)), tt.scorer), Options{})

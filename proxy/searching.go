@@ -243,9 +243,12 @@ func (s *searching) offer() bool {
 	return true
 }
 
+// pageKey is what the window's order depends on.
+func (s *searching) pageKey() pageKey { return newPageKey(s.ruled, s.words, s.hits, s.offered) }
+
 // rank finds the window's order: the one it was shown in lately, or a new one.
 func (s *searching) rank(received time.Time) {
-	key := newPageKey(s.ruled, s.words, s.hits, s.offered)
+	key := s.pageKey()
 	if r, ok := s.handler.pages.get(key); ok {
 		s.order, s.remembered = r, true
 	} else {
@@ -264,6 +267,12 @@ func (s *searching) rank(received time.Time) {
 		s.skipRanking(s.order)
 		s.order = nil
 	}
+}
+
+// adopt takes over the order of another search for the same window.
+func (s *searching) adopt(other *searching) {
+	s.order, s.applied, s.stages, s.remembered = other.order, other.applied, other.stages, true
+	s.skip(other.reason, other.detail, other.err)
 }
 
 // deadline is when the ranking has to be done.

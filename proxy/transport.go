@@ -22,10 +22,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		x := &exchange{handler: t.handler, call: c, live: c.live, journey: &journey{endpoint: to.endpoint}, req: req, arrived: time.Now()}
 		return x.infer(m)
 	}
-	if to.endpoint != endpointSearch {
-		return c.live.Upstream.RoundTrip(req)
-	}
 	c.journey = &journey{endpoint: to.endpoint}
 	x := &exchange{handler: t.handler, call: c, live: c.live, journey: c.journey, req: req, arrived: time.Now()}
-	return x.single(to.indices)
+	switch to.endpoint {
+	case endpointSearch:
+		return x.single(to.indices)
+	case endpointMulti:
+		return x.multi(to.indices)
+	}
+	c.journey = nil
+	return c.live.Upstream.RoundTrip(req)
 }
