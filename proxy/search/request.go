@@ -21,13 +21,17 @@ type Request struct {
 	fields             []string
 	reason             Reason
 	detail             string
-	fixed              string   // what makes the hits that match follow the size of the page; "" where nothing does
-	rescored           int      // hits that a rescorer treats alike; 0 where there is none
+	fixed              string   // a query whose hits follow the size of the page; "" where there is none
+	paged              string   // what else must see the client's page and no more; "" where nothing does
+	rescored           int      // hits that the cluster itself treats alike; 0 where that is all of them
+	limit              int      // hits that may be asked for at most; 0 where there is no such limit
 	sourceWhole        bool     // _source comes unfiltered
+	unsourced          []string // fields that the request itself makes up
 	asked              []string // patterns of what the client gets in the hits' fields without us
 	override           Override
 	overrideErr        error
 	queryContext, ours bool // ext.rerank has OpenSearch's section; has members that are ours
+	reranker           *Reranker
 }
 
 // Parse reads a search: the query string of its URL as it stands on the wire, and its body, nil where there is none. An error means that
@@ -62,6 +66,7 @@ func Parse(rawQuery string, body []byte) (*Request, error) {
 	r.readWords()
 	r.readSource()
 	r.judge()
+	r.readReranker()
 	return r, nil
 }
 
@@ -127,17 +132,20 @@ func (r *Request) From() int { return r.from }
 func (r *Request) Size() int { return r.size }
 
 // Window returns how many of the first hits may be reranked where want are wished for. It is less than want where the cluster itself
-// treats only so many hits alike (a rescore window), or where asking for more hits would change which ones match (a knn search whose k
-// follows size, a hybrid query, a search pipeline); then it is the first page, and 0 for the others. A page that begins at Window or after it is beyond the
-// window.
+// treats only so many hits alike (a rescore window) or gives no more (a retriever's rank_window_size, a hybrid query's pagination_depth),
+// or where asking for more hits would change which ones match, or what is made of them (a knn search whose k follows size, a hybrid query,
+// ranks that are fused, a search pipeline); then it is the first page, and 0 for the others. A page that begins at Window or after it is
+// beyond the window.
 func (r *Request) Window(want int) int {
-	if r.rescored > 0 {
-		want = min(want, r.rescored)
+	for _, most := range []int{r.rescored, r.limit} {
+		if most > 0 {
+			want = min(want, most)
+		}
 	}
-	switch {
-	case r.fixed != "" && r.from > 0:
-		return 0
-	case r.fixed != "":
+	if r.fixed != "" || r.paged != "" {
+		if r.from > 0 {
+			return 0
+		}
 		want = min(want, r.size)
 	}
 	return max(want, 0)
@@ -168,5 +176,10 @@ func (r *Request) Fields() []string { return r.fields }
 // it may be reranked. It judges the request's form, not its words: [Request.Words] may still be empty.
 func (r *Request) Pass() (reason Reason, detail string) { return r.reason, r.detail }
 
-// Dear placeholder
-func (r *Request) Dear() string { return "" }
+// Explain reports whether the search asks for an explanation of each hit's score.
+func (r *Request) Explain() bool {
+	if p := r.params.get("explain"); p != nil {
+		return p.value != "false"
+	}
+	return r.root.get("explain").isTrue(r.json)
+}

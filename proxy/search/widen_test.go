@@ -32,6 +32,11 @@ func TestWiden(t *testing.T) {
 			"", `{"size":50,"query":{"term":{"n":9007199254740993}},"min_score":1.0E-5,"x\u0041":"\u00e9\/\ud83d"}`, "50 0 9"},
 		{"not to be widened", "", `{"from":20,"size":10}`, Need{Window: 50}, "", `{"from":20,"size":10}`, "10 0 10"},
 		{"hybrid", "", `{"query":{"hybrid":{"queries":[]}}}`, need, "", `{"query":{"hybrid":{"queries":[]}}}`, "10 0 10"},
+		{"hybrid, deep", "", `{"from":2,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, need, "", `{"size":30,"from":0,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, "30 2 10"},
+		{"a compound retriever", "", `{"size":3,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, need, "", `{"size":20,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, "20 0 3"},
+		{"a page over the end of a compound retriever", "", `{"from":8,"retriever":{"rrf":{"retrievers":[],"rank_window_size":12}}}`, need,
+			"", `{"size":12,"from":0,"retriever":{"rrf":{"retrievers":[],"rank_window_size":12}}}`, "12 8 10"},
+		{"rank", "", `{"rank":{"rrf":{}}}`, need, "", `{"rank":{"rrf":{}}}`, "10 0 10"},
 		{"rescored", "", `{"size":10,"rescore":{"window_size":20}}`, need, "", `{"size":20,"rescore":{"window_size":20}}`, "20 0 10"},
 		{"a page larger than what is rescored", "", `{"size":30,"rescore":{"window_size":20}}`, need, "", `{"size":30,"rescore":{"window_size":20}}`, "20 0 30"},
 
@@ -45,6 +50,13 @@ func TestWiden(t *testing.T) {
 		{"the client's fields are those", "", `{"_source":false,"size":50,"fields":["*"]}`, need, "", `{"_source":false,"size":50,"fields":["*"]}`, "50 0 50"},
 		{"script fields", "", `{"script_fields":{"x":{}},"size":50}`, need, "", `{"fields":["title","obj.a"],"script_fields":{"x":{}},"size":50}`, "50 0 50"},
 		{"stored fields", "", `{"stored_fields":["title"],"size":50}`, need, "", `{"fields":["obj.a"],"stored_fields":["title"],"size":50}`, "50 0 50"},
+		{"fields that _source never has", "", `{"size":50}`, Need{Window: 50, Fields: []string{"title", "all"}, Unsourced: []string{"all", "other"}, Widen: true},
+			"", `{"fields":["all"],"size":50}`, "50 0 50"},
+		{"such fields, asked for by the client", "", `{"size":50,"fields":["a*"]}`, Need{Window: 50, Fields: []string{"all"}, Unsourced: []string{"all"}, Widen: true},
+			"", `{"size":50,"fields":["a*"]}`, "50 0 50"},
+		{"runtime fields", "", `{"size":50,"runtime_mappings":{"title":{"type":"keyword"},"obj":{"type":"composite","fields":{"a":{}}}}}`, need,
+			"", `{"fields":["title","obj.a"],"size":50,"runtime_mappings":{"title":{"type":"keyword"},"obj":{"type":"composite","fields":{"a":{}}}}}`, "50 0 50"},
+		{"derived fields", "", `{"size":50,"derived":{"obj":{"type":"object"}}}`, need, "", `{"fields":["obj.a"],"size":50,"derived":{"obj":{"type":"object"}}}`, "50 0 50"},
 		{"a name to be quoted", "", `{"_source":false,"size":50}`, Need{Window: 50, Fields: []string{"a\"b"}, Widen: true}, "", `{"fields":["a\"b"],"_source":false,"size":50}`, "50 0 50"},
 
 		{"override", "", `{"size":50,"ext":{"rerank":{"window":20}}}`, need, "", `{"size":50}`, "50 0 50"},
@@ -186,7 +198,10 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q %q became %q %q: %v", rawQuery, body, w.RawQuery, w.Body, err)
 		}
 		from, size := 0, max(w.Window, r.From()+r.Size())
-		if r.fixed != "" {
+		if r.limit > 0 {
+			size = min(size, r.limit)
+		}
+		if r.fixed != "" || r.paged != "" {
 			from, size = r.From(), r.Size()
 		}
 		if again.From() != from || again.Size() != size {
