@@ -103,7 +103,11 @@ func replay(first []byte, rest io.ReadCloser) io.ReadCloser {
 func (x *exchange) original() *http.Request {
 	if x.plain != nil {
 		if rawQuery, body := x.plain(); rawQuery != x.req.URL.RawQuery || !bytes.Equal(body, x.body) {
-			return x.build(rawQuery, body)
+			req := x.build(rawQuery, body)
+			if len(x.body) == 0 && len(body) > 0 { // it stood in the URL
+				req.Header.Set("Content-Type", versioned("application/json", req.Header))
+			}
+			return req
 		}
 	}
 	if x.raw == nil {
@@ -157,6 +161,14 @@ func versioned(kind string, h http.Header) string {
 		}
 	}
 	return kind
+}
+
+// refuse answers with the error of an engine's own.
+func (x *exchange) refuse(f *search.Refusal) *http.Response {
+	x.answered = true
+	res := answerOf(x.req, f.Status, f.Body())
+	x.show(res.Header)
+	return res
 }
 
 // ask sends req to the cluster, and counts the time.

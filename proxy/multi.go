@@ -83,7 +83,7 @@ func (m *multiple) plan(indices string) {
 // planned reports whether any search is to be reranked.
 func (m *multiple) planned() bool {
 	for _, s := range m.items {
-		if s.reason == "" {
+		if s.reason == "" || s.refusal != nil {
 			return true
 		}
 	}
@@ -104,7 +104,7 @@ func (s *searching) plainBody() []byte {
 	if s.parsed == nil {
 		return nil
 	}
-	_, body := s.parsed.Original()
+	_, body := s.plain()
 	return body
 }
 
@@ -112,7 +112,7 @@ func (s *searching) plainBody() []byte {
 func (m *multiple) request() *http.Request {
 	bodies := make([][]byte, len(m.items))
 	for i, s := range m.items {
-		if s.reason == "" && s.wide.Changed {
+		if s.reason == "" {
 			bodies[i] = s.wide.Body
 		} else {
 			bodies[i] = s.plainBody()
@@ -182,6 +182,9 @@ func (m *multiple) take(responses *search.MultiResponse) (pages [][]byte, ok boo
 	pages = make([][]byte, len(m.items))
 	var again []int
 	for i, s := range m.items {
+		if s.refusal != nil {
+			pages[i] = s.refusal.Body()
+		}
 		if s.reason != "" {
 			continue
 		}

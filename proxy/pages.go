@@ -30,10 +30,10 @@ const (
 // may see from another.
 type pageKey [sha256.Size]byte
 
-func newPageKey(rule Rule, words string, answer *search.Response, hits []rerank.Hit) pageKey {
+func newPageKey(rule, version, words string, answer *search.Response, hits []rerank.Hit) pageKey {
 	d := sha256.New()
-	text(d, rule.Name)
-	text(d, rule.Version)
+	text(d, rule)
+	text(d, version)
 	text(d, words)
 	number(d, uint64(len(hits)))
 	for i, hit := range hits {

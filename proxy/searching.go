@@ -26,6 +26,9 @@ type searching struct {
 	ranker   Ranker
 	template search.Template
 	wide     *search.Widened
+	version  string           // of what ranks: orders are remembered under it
+	emulated *search.Reranker // the client's own, which is run here; nil: there is none, or it is the cluster's to run
+	refusal  *search.Refusal  // what Elasticsearch would say to it; nil: it would run it
 
 	// What the cluster answered.
 	hits    *search.Response
@@ -45,6 +48,20 @@ const (
 	defaultWindow = 50
 	defaultBudget = 300 * time.Millisecond
 )
+
+// plain is the search as the cluster is to see it where it is not reranked: the client's own, less what it says to us, and for an emulated
+// reranker the search of its child.
+func (s *searching) plain() (rawQuery string, body []byte) {
+	if s.emulated != nil {
+		if rawQuery, body, err := s.parsed.Child(); err == nil {
+			return rawQuery, body
+		}
+	}
+	if s.live.OpenSearch != nil && s.live.OpenSearch() {
+		return s.parsed.Original() // whose pipelines read ext.rerank.query_context
+	}
+	return s.parsed.Plain()
+}
 
 // instructions are what the client's headers say to us. They are only for this request, and can only ask for less than the rule allows.
 type instructions struct {
@@ -81,7 +98,7 @@ func (s *searching) governed() bool {
 		return false
 	}
 	s.ruled, s.rule = s.live.Rules[i], s.live.Rules[i].Name
-	s.ranker, s.template = s.ruled.Ranker, s.live.templates[i].Template
+	s.ranker, s.version, s.template = s.ruled.Ranker, s.ruled.Version, s.live.templates[i].Template
 	if s.ruled.Off || s.ruled.Ranker == nil {
 		s.skip(search.Disabled, "by the rule", nil)
 	} else if err := s.live.templates[i].err; err != nil {
@@ -106,11 +123,12 @@ func (s *searching) plan(rawQuery string, body []byte) {
 		s.skip(search.Disabled, "by ext.rerank", nil)
 		return
 	}
-	if reason, detail := s.parsed.Pass(); reason != "" {
+	if s.parsed.Reranker() != nil {
+		s.emulate(s.parsed.Reranker())
+	} else if reason, detail := s.parsed.Pass(); reason != "" {
 		s.skip(reason, detail, nil)
-		return
 	}
-	if !s.planWords(override) {
+	if s.reason != "" || !s.planWords(override) {
 		return
 	}
 	if reason, ok := s.handler.unfit.get(s.key()); ok {
@@ -124,15 +142,49 @@ func (s *searching) plan(rawQuery string, body []byte) {
 	if !s.planFields() {
 		return
 	}
-	s.wide, err = s.parsed.Widen(search.Need{Window: window, Fields: s.fields, Widen: true})
+	s.wide, err = s.parsed.Widen(search.Need{
+		Window: window, Fields: s.fields, Unsourced: s.unsourced(), Widen: true, Emulate: s.emulated != nil,
+	})
 	if err != nil {
 		s.skip(search.Unsupported, "", err)
+	}
+}
+
+// emulate takes the place of a text_similarity_reranker: its child is searched for, and its model is the one that the configuration has
+// under its id.
+func (s *searching) emulate(k *search.Reranker) {
+	m, ok := s.live.Inference[k.InferenceID]
+	if !ok {
+		m, ok = s.live.Inference["*"]
+	}
+	if !ok {
+		s.skip(search.Unsupported, fmt.Sprintf("inference_id %q is none that the configuration has under inference", k.InferenceID), nil)
+		return
+	}
+	if s.refusal = k.Refusal(); s.refusal != nil {
+		s.skip(search.MalformedRequest, "as Elasticsearch says", nil)
+		return
+	}
+	if reason, detail := k.Pass(); reason != "" {
+		s.skip(reason, detail, nil)
+		return
+	}
+	s.emulated, s.version = k, m.Version
+	s.template = search.FieldsTemplate([]string{k.Field})
+	s.ruled.KeepScores = false
+	s.ranker = &rerank.Ranker{
+		Stages: []rerank.Stage{{Model: m.Name, Scorer: m.Scorer}},
+		Fusion: rerank.Fusion{Method: rerank.FusionNone},
+		Scale:  rerank.ScaleES,
 	}
 }
 
 // planWords decides by which words to rank, the ones nearest to the person who asks first.
 func (s *searching) planWords(override search.Override) bool {
 	given := cmp.Or(s.call.said.query, override.Query)
+	if s.emulated != nil {
+		given = cmp.Or(given, s.emulated.InferenceText)
+	}
 	s.words = cmp.Or(given, s.parsed.Words())
 	switch {
 	case s.words == "":
@@ -165,6 +217,12 @@ func (s *searching) planFields() bool {
 	return true
 }
 
+// unsourced are the fields that no document shows, as far as is known: nobody waits for a mapping that is not there yet.
+func (s *searching) unsourced() []string {
+	m, _ := s.live.catalogue.get(s.live, s.indices, s.req.Header)
+	return m.made(s.fields)
+}
+
 // planWindow decides how many hits to rerank: what the rule allows, or who asked for less, or what the cluster was found to give.
 func (s *searching) planWindow(override search.Override) (window int, ok bool) {
 	window = cmp.Or(s.ruled.Window, defaultWindow)
@@ -188,6 +246,9 @@ func (s *searching) planWindow(override search.Override) (window int, ok bool) {
 			s.skip(search.UpstreamStatus, fmt.Sprintf("the cluster gives %d hits", reach), nil)
 			return 0, false
 		}
+	}
+	if s.emulated != nil {
+		return s.emulated.Window, true // the hits beyond are nobody's, and the page may be empty
 	}
 	if window = s.parsed.Window(window); s.parsed.From() >= window {
 		s.skip(search.BeyondWindow, "", nil)
@@ -244,7 +305,9 @@ func (s *searching) offer() bool {
 }
 
 // pageKey is what the window's order depends on.
-func (s *searching) pageKey() pageKey { return newPageKey(s.ruled, s.words, s.hits, s.offered) }
+func (s *searching) pageKey() pageKey {
+	return newPageKey(s.ruled.Name, s.version, s.words, s.hits, s.offered)
+}
 
 // rank finds the window's order: the one it was shown in lately, or a new one.
 func (s *searching) rank(received time.Time) {

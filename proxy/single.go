@@ -20,7 +20,10 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 		s.plan(x.req.URL.RawQuery, x.body)
 	}
 	if s.parsed != nil {
-		x.plain = s.parsed.Original
+		x.plain = s.plain
+	}
+	if s.refusal != nil {
+		return x.refuse(s.refusal), nil
 	}
 	if s.reason != "" {
 		return x.pass(x.original())
