@@ -29,6 +29,8 @@ type exchange struct {
 	body    []byte // decoded
 	// plain gives the request that the cluster sees where nothing is reranked, as far as it differs from the client's; nil: it does not.
 	plain func() (rawQuery string, body []byte)
+	// elsewhere is whether the cluster is asked by another endpoint than the client's, which the client may not be allowed to use.
+	elsewhere bool
 }
 
 // admits says no to what can be told without the body. lines is whether the endpoint's bodies are lines of JSON.
@@ -301,9 +303,14 @@ func (x *exchange) unanswered(changed bool, err error) (*http.Response, error) {
 }
 
 // giveUp leaves the answer as it is where it is the answer to the client's own request, and asks for that one where it is not. Who is
-// refused for who they are (401, 403) is refused whatever is asked: a second try would only bring the account nearer to being locked.
+// refused for who they are (401, 403) is refused whatever is asked of the same endpoint: a second try would only bring the account nearer
+// to being locked.
 func (x *exchange) giveUp(a *held, changed bool, reason search.Reason, err error) (*http.Response, error) {
-	if changed && !refused(a.StatusCode) {
+	if x.elsewhere && refused(a.StatusCode) {
+		_, who := credentials(x.req.Header)
+		x.live.learned.unrendered.keep(who, struct{}{})
+	}
+	if changed && !refused(a.StatusCode) || x.elsewhere {
 		a.Body.Close()
 		return x.again(reason, err)
 	}

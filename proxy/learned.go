@@ -13,6 +13,8 @@ import (
 type learned struct {
 	reach  *bounded[placeKey, int]   // from+size at most
 	weight *bounded[placeKey, int64] // bytes of a hit, where a window of them was too large
+
+	unrendered *bounded[principal, struct{}] // who may not have templates rendered
 }
 
 const (
@@ -27,6 +29,8 @@ func newLearned(now func() time.Time) learned {
 	return learned{
 		reach:  newBounded[placeKey, int](maxLearned, learnedKept, now),
 		weight: newBounded[placeKey, int64](maxLearned, learnedKept, now),
+
+		unrendered: newBounded[principal, struct{}](maxLearned, learnedKept, now),
 	}
 }
 

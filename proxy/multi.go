@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,9 @@ type multiple struct {
 	*exchange
 	lines *search.Multi
 	items []*searching // of each line, in order
-	took  time.Duration
+
+	templates bool     // the lines are templates
+	rendered  [][]byte // what came out of them; nil: nothing did, and the pages are ranked as they come
 }
 
 // multi is a request to _msearch.
@@ -33,7 +36,7 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 		return x.pass(x.original())
 	}
 	m := &multiple{exchange: x, lines: lines}
-	m.plan(indices)
+	m.plan(indices, func(s *searching, i int) { s.plan("", lines.Searches[i].Body) })
 	x.plain = m.plain
 	if !m.planned() {
 		return x.pass(x.original())
@@ -65,8 +68,8 @@ func (x *exchange) parseLines() *search.Multi {
 	return lines
 }
 
-// plan plans each search by itself.
-func (m *multiple) plan(indices string) {
+// plan plans each search by itself, those that a rule covers as planOne does.
+func (m *multiple) plan(indices string, planOne func(s *searching, i int)) {
 	m.searches = m.searches[:0]
 	for i := range m.lines.Searches {
 		line := &m.lines.Searches[i]
@@ -75,47 +78,47 @@ func (m *multiple) plan(indices string) {
 		if reason, detail := line.Pass(); reason != "" {
 			s.skip(reason, detail, nil)
 		} else if s.governed() {
-			s.plan("", line.Body)
+			planOne(s, i)
 		}
 	}
 }
 
-// planned reports whether any search is to be reranked.
+// planned reports whether any search is to be reranked, or answered by us.
 func (m *multiple) planned() bool {
-	for _, s := range m.items {
-		if s.reason == "" || s.refusal != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.items, func(s *searching) bool { return s.reason == "" || s.refusal != nil })
 }
 
-// plain is the request as the client sent it, less what its searches say to us.
+// own is the body of a search as the client sent it, less what it says to us; nil where that is the line as it came.
+func (m *multiple) own(i int) []byte {
+	if s := m.items[i]; s.parsed != nil && !m.templates {
+		_, body := s.plain()
+		return body
+	}
+	return nil
+}
+
+// plain is the client's request, less what its searches say to us.
 func (m *multiple) plain() (string, []byte) {
 	bodies := make([][]byte, len(m.items))
-	for i, s := range m.items {
-		bodies[i] = s.plainBody()
+	for i := range m.items {
+		bodies[i] = m.own(i)
 	}
 	return m.req.URL.RawQuery, m.lines.Build(bodies)
-}
-
-// plainBody is the body as the cluster is to see it where the search is not reranked, nil where that is the client's.
-func (s *searching) plainBody() []byte {
-	if s.parsed == nil {
-		return nil
-	}
-	_, body := s.plain()
-	return body
 }
 
 // request asks the cluster for the windows.
 func (m *multiple) request() *http.Request {
 	bodies := make([][]byte, len(m.items))
 	for i, s := range m.items {
-		if s.reason == "" {
+		switch {
+		case s.reason == "":
 			bodies[i] = s.wide.Body
-		} else {
-			bodies[i] = s.plainBody()
+		case m.rendered != nil && s.parsed == nil:
+			bodies[i] = m.rendered[i]
+		case m.rendered != nil:
+			_, bodies[i] = s.plain()
+		default:
+			bodies[i] = m.own(i)
 		}
 	}
 	return toBeRead(m.build(m.req.URL.RawQuery, m.lines.Build(bodies)))
@@ -123,9 +126,10 @@ func (m *multiple) request() *http.Request {
 
 // answer asks the cluster and makes the client's pages of what it says.
 func (m *multiple) answer(req *http.Request) (*http.Response, error) {
-	a, reason, err := m.fetch(req, true)
+	changed := !m.templates || m.rendered != nil
+	a, reason, err := m.fetch(req, changed)
 	if a == nil {
-		return m.unanswered(true, err)
+		return m.unanswered(changed, err)
 	}
 	var responses *search.MultiResponse
 	if reason == "" {
@@ -134,7 +138,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if reason != "" {
-		return m.giveUp(a, true, reason, err)
+		return m.giveUp(a, changed, reason, err)
 	}
 	pages, ok := m.take(responses)
 	if !ok {
@@ -151,7 +155,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		if pages[i], err = s.cut(responses.Item(i), m.ranking); err != nil {
-			return m.giveUp(a, true, search.UpstreamMalformed, err)
+			return m.giveUp(a, changed, search.UpstreamMalformed, err)
 		}
 	}
 	ms := 0
@@ -161,7 +165,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 	body, err := responses.Splice(pages, ms)
 	m.splicing = time.Since(start)
 	if err != nil {
-		return m.giveUp(a, true, search.UpstreamMalformed, err)
+		return m.giveUp(a, changed, search.UpstreamMalformed, err)
 	}
 	return m.deliver(a, body)
 }
@@ -223,7 +227,7 @@ func ours(status int) bool { return !refused(status) && status != http.StatusNot
 func (m *multiple) againFor(some []int, pages [][]byte) bool {
 	bodies := make([][]byte, len(some))
 	for k, i := range some {
-		bodies[k] = m.items[i].plainBody()
+		bodies[k] = m.own(i)
 	}
 	a, reason, _ := m.fetch(toBeRead(m.build(m.req.URL.RawQuery, m.lines.Select(some, bodies))), false)
 	if a == nil {
@@ -271,10 +275,5 @@ func (m *multiple) rank(received time.Time) {
 
 // ranked reports whether any search was.
 func (m *multiple) ranked() bool {
-	for _, s := range m.items {
-		if s.applied {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.items, func(s *searching) bool { return s.applied })
 }

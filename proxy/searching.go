@@ -22,13 +22,14 @@ type searching struct {
 	parsed *search.Request
 
 	// The plan, which does not change once the cluster is asked.
-	ruled    Rule
-	ranker   Ranker
-	template search.Template
-	wide     *search.Widened
-	version  string           // of what ranks: orders are remembered under it
-	emulated *search.Reranker // the client's own, which is run here; nil: there is none, or it is the cluster's to run
-	refusal  *search.Refusal  // what Elasticsearch would say to it; nil: it would run it
+	ruled     Rule
+	ranker    Ranker
+	template  search.Template
+	wide      *search.Widened
+	asItComes bool             // the page is ranked that the client's own request brings
+	version   string           // of what ranks: orders are remembered under it
+	emulated  *search.Reranker // the client's own, which is run here; nil: there is none, or it is the cluster's to run
+	refusal   *search.Refusal  // what Elasticsearch would say to it; nil: it would run it
 
 	// What the cluster answered.
 	hits    *search.Response
@@ -266,6 +267,9 @@ func (s *searching) take(body []byte) (search.Reason, error) {
 	if s.wide.Changed && s.hits.FailedShards() > 0 { // perhaps for what we asked, and their hits would be lost
 		s.handler.unfit.keep(s.key(), search.UpstreamPartial)
 		return search.UpstreamPartial, nil
+	}
+	if s.asItComes && s.hits.Sorted() {
+		return search.Sort, nil
 	}
 	s.wide.Window = min(s.wide.Window, s.weigh(len(body), s.hits.Hits()))
 	return "", nil

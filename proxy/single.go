@@ -48,9 +48,10 @@ func (s *searching) request() *http.Request {
 
 // answer asks the cluster and makes the client's page of what it says.
 func (s *searching) answer(req *http.Request) (*http.Response, error) {
-	a, reason, err := s.fetch(req, s.wide.Changed)
+	changed := s.wide.Changed || s.elsewhere
+	a, reason, err := s.fetch(req, changed)
 	if a == nil {
-		return s.unanswered(s.wide.Changed, err)
+		return s.unanswered(changed, err)
 	}
 	if reason == "" {
 		reason, err = s.take(a.body)
@@ -59,7 +60,7 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 		if a.StatusCode == http.StatusBadRequest {
 			s.refused(a.refusal())
 		}
-		return s.giveUp(a, s.wide.Changed, reason, err)
+		return s.giveUp(a, changed, reason, err)
 	}
 	if s.offer() {
 		s.rank(a.received)
@@ -69,7 +70,7 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 	page, err := s.cut(a.body, s.ranking)
 	s.splicing = time.Since(start)
 	if err != nil {
-		return s.giveUp(a, s.wide.Changed, search.UpstreamMalformed, err)
+		return s.giveUp(a, changed, search.UpstreamMalformed, err)
 	}
 	return s.deliver(a, page)
 }

@@ -29,6 +29,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return x.single(to.indices)
 	case endpointMulti:
 		return x.multi(to.indices)
+	case endpointTemplate:
+		return x.templated(to.indices)
+	case endpointMultiTemplate:
+		return x.multiTemplated(to.indices)
 	}
 	c.journey = nil
 	return c.live.Upstream.RoundTrip(req)

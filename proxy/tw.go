@@ -1,0 +1,3 @@
+package proxy
+
+func templateWords(template []byte) (string, bool) { return "", false }
