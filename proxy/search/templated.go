@@ -78,3 +78,19 @@ func (w *walker) parameters(n *node, query, path string, known []string, s scope
 		}
 	}
 }
+
+// learned reads what a learned ranking is told: keywords, as the plugin's documentation has it, or another usual name, or else the first
+// text of any name.
+func (w *walker) learned(q *node, path string, s scope) {
+	params := q.get("params")
+	known := append([]string{"keywords"}, paramNames...)
+	if params != nil && !slices.ContainsFunc(known, func(name string) bool { return params.get(name) != nil }) {
+		for i := range params.children {
+			if params.children[i].kind == '"' {
+				known = append(known, params.children[i].name)
+				break
+			}
+		}
+	}
+	w.parameters(params, q.name, path+".params", known, s.below(parameter))
+}

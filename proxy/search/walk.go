@@ -138,7 +138,7 @@ func (w *walker) clause(q *node, path string, s scope) {
 	case "more_like_this":
 		w.likes(q, path, s)
 	case "sltr":
-		w.parameters(q.get("params"), q.name, path+".params", append([]string{"keywords"}, paramNames...), s.below(parameter))
+		w.learned(q, path, s)
 
 	case "match_all", "match_none", "ids", "exists", "range", "geo_distance", "geo_bounding_box", "geo_polygon", "geo_shape",
 		"geo_grid", "shape", "xy_shape", "rank_feature", "distance_feature", "script", "parent_id", "type", "percolate", "weighted_tokens":
