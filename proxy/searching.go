@@ -108,10 +108,17 @@ func (s *searching) governed() bool {
 	return s.reason == ""
 }
 
+// policy says which texts of the search are the user's words.
+func (s *searching) policy() search.Policy {
+	p := s.ruled.Words
+	p.Fields = s.template.Fields()
+	return p
+}
+
 // plan decides whether and how the search is reranked. Where it is not, it notes the reason.
 func (s *searching) plan(rawQuery string, body []byte) {
 	var err error
-	if s.parsed, err = search.Parse(rawQuery, body); err != nil {
+	if s.parsed, err = s.policy().Parse(rawQuery, body); err != nil {
 		s.skip(search.MalformedRequest, "", err)
 		return
 	}

@@ -32,10 +32,11 @@ type MappingReader interface {
 // Rule says how the searches on some indices are reranked.
 type Rule struct {
 	Name      string
-	Indices   []string // patterns with *, exclusions begin with -; empty: every index that is not a system index
-	Fields    []string // read in this order; empty: chosen from the query and the mapping, see [Choose]
-	Separator string   // between the texts of Fields; "": a line break
-	Template  string   // how a hit's text is made of its fields, as [search.ParseTemplate] reads it; "": each field on a line
+	Indices   []string      // patterns with *, exclusions begin with -; empty: every index that is not a system index
+	Fields    []string      // read in this order; empty: chosen from the query and the mapping, see [Choose]
+	Separator string        // between the texts of Fields; "": a line break
+	Words     search.Policy // which texts of a search are the user's own words; its Fields are taken from this rule
+	Template  string        // how a hit's text is made of its fields, as [search.ParseTemplate] reads it; "": each field on a line
 
 	Window int           // hits that may be reranked; a search may ask for less; 0: 50
 	Budget time.Duration // what reranking may add, counted from the last byte of the cluster's answer; 0: 300 ms

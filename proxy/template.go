@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -160,14 +161,17 @@ func (s *searching) planPage(rawQuery string, template []byte) {
 		s.skip(reason, detail, nil)
 		return
 	}
-	words, lookup := templateWords(template)
-	if s.words = s.call.said.query; s.words == "" {
-		s.words = words
-		if words == "" {
-			s.skip(search.NoQuery, "no words in the template's params", nil)
-		} else if lookup {
-			s.skip(search.Lookup, "", nil)
-		}
+	read, err := s.policy().ParseTemplated(template)
+	if err != nil {
+		s.skip(search.MalformedRequest, "", err)
+		return
+	}
+	s.words = cmp.Or(s.call.said.query, read.Words())
+	switch {
+	case s.words == "":
+		s.skip(search.NoQuery, "no words in the template's params", nil)
+	case s.call.said.query == "" && read.Lookup():
+		s.skip(search.Lookup, "", nil)
 	}
 	if s.reason != "" || !s.planFields() {
 		return

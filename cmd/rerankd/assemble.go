@@ -89,10 +89,17 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			}
 		}
 		rule := proxy.Rule{
-			Name:       r.Name,
-			Indices:    r.Indices,
-			Fields:     r.Fields,
-			Separator:  r.Separator,
+			Name:      r.Name,
+			Indices:   r.Indices,
+			Fields:    r.Fields,
+			Separator: r.Separator,
+			Words: search.Policy{
+				MinLength:    r.Words.MinLength,
+				Pointers:     r.Words.Pointers,
+				Filters:      r.Words.Filters,
+				MoreLikeThis: r.Words.MoreLikeThis,
+				Lookups:      r.Words.Lookups,
+			},
 			Template:   r.Template,
 			Window:     r.Stages[0].Window,
 			Budget:     time.Duration(r.Budget),

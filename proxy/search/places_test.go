@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A place is one of those where words may stand, with a search that has them there.
-type place struct {
+// A spot is one of those where words may stand, with a search that has them there.
+type spot struct {
 	row    string // of the table of places: the query's type, or what is around it
 	search string // the body, or only the query where it begins with a type's name; after a ? the URL's query string
 	policy Policy
@@ -21,7 +21,7 @@ type place struct {
 }
 
 // body returns the URL's query string and the body.
-func (p place) body() (rawQuery, body string) {
+func (p spot) body() (rawQuery, body string) {
 	if after, ok := strings.CutPrefix(p.search, "?"); ok {
 		return after, ""
 	}
@@ -42,7 +42,7 @@ func b64(query string) string { return base64.StdEncoding.EncodeToString([]byte(
 const urlSafe = "{\"match\":{\"title\":\"r\u00ff\u00fe?? shoes>>\"}}"
 
 // places has every query, compound, retriever and outer place of the engines' search languages, by the names that they go by.
-var places = []place{
+var places = []spot{
 	// Leaf queries.
 	{"match", `{"match":{"title":"red shoes"}}`, Policy{}, "red shoes", "title", nil},
 	{"match, long", `{"match":{"title":{"query":"red shoes"}}}`, Policy{}, "red shoes", "title", nil},
@@ -300,7 +300,7 @@ func TestPlacesAreComplete(t *testing.T) {
 		"simple_query_string", "sltr", "span_containing", "span_field_masking", "span_first", "span_multi", "span_near", "span_not", "span_or", "span_term", "span_within",
 		"sparse_vector", "template", "term", "terms", "terms_set", "text_expansion", "type", "weighted_tokens", "wildcard", "wrapper", "xy_shape",
 		"rescore", "post_filter", "sub_searches", "standard", "rrf", "linear", "text_similarity_reranker", "rule retriever", "pinned retriever", "rescorer", "diversify"} {
-		if !slices.ContainsFunc(places, func(p place) bool {
+		if !slices.ContainsFunc(places, func(p spot) bool {
 			return p.row == row || strings.HasPrefix(p.row, row+",") || strings.HasPrefix(p.row, row+" ")
 		}) {
 			t.Errorf("no row for %s", row)

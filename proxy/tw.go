@@ -1,3 +1,0 @@
-package proxy
-
-func templateWords(template []byte) (string, bool) { return "", false }
