@@ -56,6 +56,7 @@ func (t *Templated) WordsWhy() []Leaf { return leaves(t.found) }
 
 // parameters reads the words out of an object of parameters: the first of those names that has some. Other texts are only shown.
 func (w *walker) parameters(n *node, query, path string, known []string, s scope) {
+	others := s.not("not known to be the user's words")
 	for _, name := range known {
 		text, ok := n.get(name).words(w.src)
 		if !ok {
@@ -74,7 +75,7 @@ func (w *walker) parameters(n *node, query, path string, known []string, s scope
 	}
 	for i := range n.children {
 		if text, ok := n.children[i].str(w.src); ok && !slices.Contains(known, n.children[i].name) {
-			w.add(query, path+"."+n.children[i].name, text, isQuoted(text), nil, s.not("not known to be the user's words"))
+			w.add(query, path+"."+n.children[i].name, text, isQuoted(text), nil, others)
 		}
 	}
 }
