@@ -15,6 +15,7 @@ import (
 // cluster, and one to the models, whose queue gives the documents of all of them their turns.
 type multiple struct {
 	*exchange
+	query *search.MultiQuery
 	lines *search.Multi
 	items []*searching // of each line, in order
 
@@ -31,12 +32,11 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	if err := x.read(); err != nil {
 		return nil, err
 	}
-	lines := x.parseLines()
-	if lines == nil {
+	m := x.several()
+	if m == nil {
 		return x.pass(x.original())
 	}
-	m := &multiple{exchange: x, lines: lines}
-	m.plan(indices, func(s *searching, i int) { s.plan("", lines.Searches[i].Body) })
+	m.plan(indices, func(s *searching, i int) { s.plan("", m.lines.Searches[i].Body) })
 	x.plain = m.plain
 	if !m.planned() {
 		return x.pass(x.original())
@@ -47,25 +47,25 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	return m.answer(req)
 }
 
-// parseLines reads the request as lines; nil where it is not to be reranked as a whole.
-func (x *exchange) parseLines() *search.Multi {
+// several reads the request as several searches; nil where it is not to be reranked as a whole.
+func (x *exchange) several() *multiple {
 	if x.searches[0].reason != "" {
 		return nil
 	}
-	reason, detail, err := search.JudgeMulti(x.req.URL.RawQuery)
-	var lines *search.Multi
-	if err == nil {
-		lines, err = search.ParseMulti(x.body)
+	m := &multiple{exchange: x}
+	var err error
+	if m.query, err = search.ParseMultiQuery(x.req.URL.RawQuery); err == nil {
+		m.lines, err = search.ParseMulti(x.body)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		x.skip(search.MalformedRequest, "", err)
 		return nil
-	case reason != "":
+	}
+	if reason, detail := m.query.Pass(); reason != "" {
 		x.skip(reason, detail, nil)
 		return nil
 	}
-	return lines
+	return m
 }
 
 // plan plans each search by itself, those that a rule covers as planOne does.
@@ -121,7 +121,7 @@ func (m *multiple) request() *http.Request {
 			bodies[i] = m.own(i)
 		}
 	}
-	return toBeRead(m.build(m.req.URL.RawQuery, m.lines.Build(bodies)))
+	return toBeRead(m.build(m.query.Whole(), m.lines.Build(bodies)))
 }
 
 // answer asks the cluster and makes the client's pages of what it says.
@@ -163,6 +163,9 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 		ms = int(m.ranking.Milliseconds())
 	}
 	body, err := responses.Splice(pages, ms)
+	if filter := m.query.Filter(); err == nil && filter != nil {
+		body, err = filter.Apply(body, m.query.Pretty())
+	}
 	m.splicing = time.Since(start)
 	if err != nil {
 		return m.giveUp(a, changed, search.UpstreamMalformed, err)
@@ -229,7 +232,7 @@ func (m *multiple) againFor(some []int, pages [][]byte) bool {
 	for k, i := range some {
 		bodies[k] = m.own(i)
 	}
-	a, reason, _ := m.fetch(toBeRead(m.build(m.req.URL.RawQuery, m.lines.Select(some, bodies))), false)
+	a, reason, _ := m.fetch(toBeRead(m.build(m.query.Whole(), m.lines.Select(some, bodies))), false)
 	if a == nil {
 		return false
 	}

@@ -388,6 +388,9 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		return body, nil
 	}
 	spliced, err := s.hits.Splice(page)
+	if err == nil && s.wide.Filter != nil {
+		spliced, err = s.wide.Filter.Apply(spliced, s.parsed.Pretty())
+	}
 	if err != nil {
 		s.applied = false
 		return nil, fmt.Errorf("splicing the response: %w", err)

@@ -56,17 +56,21 @@ func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 	if err := x.read(); err != nil {
 		return nil, err
 	}
-	lines := x.parseLines()
-	if lines == nil {
+	m := x.several()
+	if m == nil {
 		return x.pass(x.original())
 	}
 	start := time.Now()
-	m := &multiple{exchange: x, lines: lines, templates: true, rendered: x.renderAll(lines)}
+	m.templates, m.rendered = true, x.renderAll(m.lines)
+	if m.rendered == nil && m.query.Filter() != nil {
+		x.skip(search.Format, "filter_path", nil) // what we need of the hits may be missing
+		return x.pass(x.original())
+	}
 	m.plan(indices, func(s *searching, i int) {
 		if m.rendered != nil {
 			s.plan("", m.rendered[i])
 		} else {
-			s.planPage("", lines.Searches[i].Body)
+			s.planPage("", m.lines.Searches[i].Body)
 		}
 	})
 	x.widening = time.Since(start)
@@ -159,6 +163,10 @@ func (s *searching) planPage(rawQuery string, template []byte) {
 	}
 	if reason, detail := s.parsed.Pass(); reason != "" {
 		s.skip(reason, detail, nil)
+		return
+	}
+	if s.parsed.Filtered() {
+		s.skip(search.Format, "filter_path", nil) // what we need of the hits may be missing
 		return
 	}
 	read, err := s.policy().ParseTemplated(template)

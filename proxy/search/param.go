@@ -2,6 +2,7 @@ package search
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +51,23 @@ func (ps params) get(name string) *param {
 		}
 	}
 	return nil
+}
+
+// pretty reads the parameter of that name as the engines do, who take it without a value for true.
+func (ps params) pretty() bool {
+	p := ps.get("pretty")
+	return p != nil && p.value != "false"
+}
+
+// without returns the edits that take out all parameters of those names.
+func (ps params) without(rawQuery string, names ...string) []edit {
+	var edits []edit
+	for _, p := range ps {
+		if slices.Contains(names, p.name) {
+			edits = append(edits, edit{p.start, min(p.end+1, len(rawQuery)), ""})
+		}
+	}
+	return edits
 }
 
 // list returns the names in a comma-separated parameter.

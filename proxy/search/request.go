@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // Request is a search as a client sent it, read but not changed. It keeps the slices that it was parsed from.
@@ -32,6 +34,7 @@ type Request struct {
 	overrideErr        error
 	queryContext, ours bool // ext.rerank has OpenSearch's section; has members that are ours
 	reranker           *Reranker
+	filter             *filterpath.Filter // of the response; nil: it comes whole
 }
 
 // Parse reads a search: the query string of its URL as it stands on the wire, and its body, nil where there is none. An error means that
@@ -140,6 +143,12 @@ func (r *Request) Fields() []string { return r.fields }
 // Pass returns why this search must reach the cluster as [Request.Original] says, and a detail for the log. The empty Reason means that
 // it may be reranked. It judges the request's form, not its words: [Request.Words] may still be empty.
 func (r *Request) Pass() (reason Reason, detail string) { return r.reason, r.detail }
+
+// Filtered reports whether the client wants but a part of the response, by filter_path; see [Widened.Filter].
+func (r *Request) Filtered() bool { return r.filter != nil }
+
+// Pretty reports whether the client wants the response indented.
+func (r *Request) Pretty() bool { return r.params.pretty() }
 
 // Explain reports whether the search asks for an explanation of each hit's score.
 func (r *Request) Explain() bool {

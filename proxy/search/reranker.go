@@ -411,7 +411,7 @@ func (k *Reranker) widen(r *Request, n Need) (*Widened, error) {
 	if k.child == nil || k.reason != "" {
 		return nil, fmt.Errorf("the %s is not to be emulated", rerankerKind)
 	}
-	w := &Widened{Window: min(n.Window, k.Window), From: r.from, Size: r.size}
+	w := &Widened{Window: min(n.Window, k.Window), From: r.from, Size: r.size, Filter: k.child.filter}
 	size := k.Window
 	if r.size == 0 || r.from >= k.Window {
 		w.Window, size = 0, 0
