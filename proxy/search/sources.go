@@ -1,6 +1,6 @@
 package search
 
-import "fmt"
+import "strconv"
 
 // readWords collects the texts of the search from everywhere that the user's words may stand, those first that say outright what they
 // are, and decides which are the words. A q in the URL takes the place of the body's query.
@@ -49,7 +49,7 @@ func (r *Request) readWords(p Policy) {
 // at returns the path of an element that [node.elements] gave.
 func (n *node) at(path string, i int) string {
 	if n.kind == '[' {
-		return fmt.Sprintf("%s[%d]", path, i)
+		return path + "[" + strconv.Itoa(i) + "]"
 	}
 	return path
 }

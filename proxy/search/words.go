@@ -16,7 +16,7 @@ const (
 
 // Leaf is one text in a query, with what became of it.
 type Leaf struct {
-	Path   string   // where it stands in the body, query.bool.must[0].match.title, or q for the URL's
+	Path   string   // where it stands: query.bool.must[0].match.title in the body, q in the URL, or a pointer as it was configured
 	Query  string   // the type of the query that holds it: match, query_string, knn
 	Fields []string // what it is matched against, as the query names it, boosts taken off
 	Text   string   // cleaned of syntax, white space collapsed
