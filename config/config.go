@@ -152,7 +152,7 @@ type Words struct {
 	// alone. Default 2. One Chinese, Japanese or Korean character is a word.
 	MinLength int `yaml:"min_length"`
 	// Pointers are JSON pointers into a search's body (or a search template's params) that say where the words stand, such as
-	// /ext/app/query; the first that finds a text wins, and where none does, the query is read as usual.
+	// /query/script_score/script/params/words; the first that finds a text wins, and where none does, the query is read as usual.
 	Pointers []string `yaml:"pointers"`
 	// Filters takes the words from filter clauses where no other clause has any: some applications match in filters. Default false.
 	Filters bool `yaml:"filters"`

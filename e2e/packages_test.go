@@ -15,7 +15,7 @@ func testPackages(t *testing.T, node *cluster.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, variable := "^(TestLive.*|TestSameAsTheCluster)$", "RERANKD_TEST_OPENSEARCH"
+	pattern, variable := "^(TestLive.*|TestSameAsTheCluster|TestPlacesLive|TestCleanLikeTheCluster)$", "RERANKD_TEST_OPENSEARCH"
 	if node.Engine.Elasticsearch() {
 		variable = "RERANKD_TEST_ELASTICSEARCH"
 	}

@@ -189,15 +189,12 @@ func (s *searching) emulate(k *search.Reranker) {
 
 // planWords decides by which words to rank, the ones nearest to the person who asks first.
 func (s *searching) planWords(override search.Override) bool {
-	given := cmp.Or(s.call.said.query, override.Query)
-	if s.emulated != nil {
-		given = cmp.Or(given, s.emulated.InferenceText)
-	}
-	s.words = cmp.Or(given, s.parsed.Words())
+	s.words = cmp.Or(s.call.said.query, s.parsed.Words())
+	outright := s.call.said.query != "" || override.Query != "" || s.emulated != nil
 	switch {
 	case s.words == "":
 		s.skip(search.NoQuery, "", nil)
-	case given == "" && s.parsed.Lookup():
+	case !outright && s.parsed.Lookup():
 		s.skip(search.Lookup, "", nil)
 	}
 	return s.reason == ""
