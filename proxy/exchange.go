@@ -92,6 +92,19 @@ func (x *exchange) read() error {
 	return nil
 }
 
+// ours is in every body that says something to us.
+var ours = []byte(`"rerank"`)
+
+// readOurs reads the body of a request that is not to be reranked, for what it may say to us in ext.rerank. Other content codings and
+// formats than JSON in the open say nothing.
+func (x *exchange) readOurs() error {
+	kind := strings.ToLower(x.req.Header.Get("Content-Type"))
+	if kind != "" && !strings.Contains(kind, "json") || coding(x.req.Header) != "" {
+		return nil
+	}
+	return x.read()
+}
+
 // replay is a body of which the first part was read already.
 func replay(first []byte, rest io.ReadCloser) io.ReadCloser {
 	return struct {

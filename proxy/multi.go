@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/http"
@@ -27,7 +28,7 @@ type multiple struct {
 func (x *exchange) multi(indices string) (*http.Response, error) {
 	x.begin(indices) // stands for all of them until they are known
 	if !x.admits(true) {
-		return x.pass(x.req)
+		return x.declineAll()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
@@ -45,6 +46,23 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	req := m.request()
 	x.widening = time.Since(start)
 	return m.answer(req)
+}
+
+// declineAll passes a request that is not to be reranked, less what its searches say to us.
+func (x *exchange) declineAll() (*http.Response, error) {
+	if err := x.readOurs(); err != nil {
+		return nil, err
+	}
+	if lines, err := search.ParseMulti(x.body); err == nil && bytes.Contains(x.body, ours) {
+		m := &multiple{exchange: x, lines: lines}
+		for _, line := range lines.Searches {
+			s := &searching{exchange: x, record: &record{}}
+			s.parsed, _ = search.Parse("", line.Body)
+			m.items = append(m.items, s)
+		}
+		x.plain = m.plain
+	}
+	return x.pass(x.original())
 }
 
 // several reads the request as several searches; nil where it is not to be reranked as a whole.
@@ -203,7 +221,7 @@ func (m *multiple) take(responses *search.MultiResponse) (pages [][]byte, ok boo
 			}
 			s.hits = nil
 			s.skip(reason, "", err)
-		case !ours(status): // who may not, and what is not there
+		case !perhapsOurs(status): // who may not, and what is not there
 			s.skip(search.UpstreamStatus, "", nil)
 			continue
 		default:
@@ -223,8 +241,8 @@ func (m *multiple) take(responses *search.MultiResponse) (pages [][]byte, ok boo
 	return pages, m.againFor(again, pages)
 }
 
-// ours reports whether a failure may come from what we asked for beyond what the client did.
-func ours(status int) bool { return !refused(status) && status != http.StatusNotFound }
+// perhapsOurs reports whether a failure may come from what we asked for beyond what the client did.
+func perhapsOurs(status int) bool { return !refused(status) && status != http.StatusNotFound }
 
 // againFor sends some of the searches as the client did.
 func (m *multiple) againFor(some []int, pages [][]byte) bool {

@@ -27,6 +27,7 @@ type searching struct {
 	template  search.Template
 	wide      *search.Widened
 	asItComes bool             // the page is ranked that the client's own request brings
+	status    bool             // the answer of the client's endpoint ends with a status, that of the one that is asked does not
 	version   string           // of what ranks: orders are remembered under it
 	emulated  *search.Reranker // the client's own, which is run here; nil: there is none, or it is the cluster's to run
 	refusal   *search.Refusal  // what Elasticsearch would say to it; nil: it would run it
@@ -381,10 +382,14 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 	if s.order != nil {
 		page.Order, page.Scores = s.order.page(s.hits.Hits())
 		page.AddTook = int(took.Milliseconds())
-	} else if !s.wide.Changed {
-		return body, nil
 	}
-	spliced, err := s.hits.Splice(page)
+	spliced, err := body, error(nil)
+	if s.order != nil || s.wide.Changed {
+		spliced, err = s.hits.Splice(page)
+	}
+	if err == nil && s.status {
+		spliced = search.AddStatus(spliced, s.parsed.Pretty())
+	}
 	if err == nil && s.wide.Filter != nil {
 		spliced, err = s.wide.Filter.Apply(spliced, s.parsed.Pretty())
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/http"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 func (x *exchange) single(indices string) (*http.Response, error) {
 	s := x.begin(indices)
 	if !x.admits(false) || !s.governed() {
-		return x.pass(x.req)
+		return x.decline()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
@@ -32,6 +33,20 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 	req := s.request()
 	x.widening = time.Since(start)
 	return s.answer(req)
+}
+
+// decline passes a search that is not to be reranked, less what it says to us: a cluster would refuse that.
+func (x *exchange) decline() (*http.Response, error) {
+	if err := x.readOurs(); err != nil {
+		return nil, err
+	}
+	if bytes.Contains(x.body, ours) {
+		s := &searching{exchange: x, record: &record{}}
+		if s.parsed, _ = search.Parse(x.req.URL.RawQuery, x.body); s.parsed != nil {
+			x.plain = s.plain
+		}
+	}
+	return x.pass(x.original())
 }
 
 // request asks the cluster for the window.

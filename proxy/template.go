@@ -40,7 +40,8 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 	case s.reason != "":
 		return x.pass(x.original())
 	case rendered != nil:
-		x.elsewhere = true
+		// OpenSearch 2.19 and 3.8 end the answer of _search/template with "status":200; Elasticsearch, by its source, does not.
+		x.elsewhere, s.status = true, x.live.OpenSearch != nil && x.live.OpenSearch()
 		return s.answer(untemplated(s.request()))
 	}
 	return s.answer(toBeRead(x.original()))

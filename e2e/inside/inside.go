@@ -4,6 +4,7 @@ package inside
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"testing"
@@ -39,7 +40,7 @@ func Serve(t testing.TB, node *cluster.Node, o Options) string {
 		OpenSearch: func() bool { return backend.Engine().Kind == config.KindOpenSearch },
 		Off:        len(o.Rules) == 0,
 		Limits: proxy.Limits{
-			Request: int64(c.Limits.Request), Response: int64(c.Limits.Response), Widened: int64(c.Limits.Widened), Buffered: int64(c.Limits.Memory),
+			Request: int64(c.Limits.Request), Response: int64(c.Limits.Response), Widened: int64(c.Limits.Widened), DearWindow: c.Limits.DearWindow, Buffered: int64(c.Limits.Memory),
 			Idle: time.Duration(c.Limits.Idle),
 		},
 	}, proxy.Options{})
@@ -69,19 +70,37 @@ var Identity = ranker(func(i, n int, hit rerank.Hit) (place int, score float64) 
 // Reversing turns the window round, with scores that fall from 1.
 var Reversing = ranker(func(i, n int, hit rerank.Hit) (place int, score float64) { return n - 1 - i, 1 / float64(n-i) })
 
-// ranker puts the i-th of n hits to a place with a score. A hit without text takes part like all others.
+// ranker puts the i-th of n hits that have a text to the place of another, with a score. Those without keep theirs.
 type ranker func(i, n int, hit rerank.Hit) (place int, score float64)
 
 // Rank implements proxy.Ranker.
 func (f ranker) Rank(_ context.Context, _ string, hits []rerank.Hit) rerank.Ranking {
-	n := len(hits)
-	r := rerank.Ranking{
-		Order: make([]int, n), Scores: make([]float64, n), Logits: make([]float64, n),
-		Stages: []rerank.Report{{Model: "test", Window: n, Scored: n}},
-	}
+	var texts []int
+	r := rerank.Ranking{Order: make([]int, len(hits)), Scores: make([]float64, len(hits)), Logits: make([]float64, len(hits))}
 	for i, hit := range hits {
-		place, score := f(i, n, hit)
-		r.Order[place], r.Scores[place], r.Logits[place] = i, score, float64(n-place)
+		r.Order[i], r.Scores[i], r.Logits[i] = i, hit.Score, math.NaN()
+		if hit.Text != "" {
+			texts = append(texts, i)
+		}
 	}
+	n := len(texts)
+	for k, i := range texts {
+		to, score := f(k, n, hits[i])
+		place := texts[to]
+		r.Order[place], r.Scores[place], r.Logits[place] = i, score, float64(n-to)
+	}
+	for place := range r.Scores { // those without text show what stands above them, as those of package rerank do
+		if math.IsNaN(r.Logits[place]) && n > 0 && n < len(hits) {
+			r.Scores[place] = r.Scores[max(place-1, texts[0])]
+			if place < texts[0] {
+				r.Scores[place] = r.Scores[texts[0]]
+			}
+		}
+	}
+	report := rerank.Report{Model: "test", Window: n, Scored: n}
+	if n == 0 {
+		report.Skipped = rerank.SkippedNoText
+	}
+	r.Stages = []rerank.Report{report}
 	return r
 }

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -158,4 +159,18 @@ func formatScore(score float64) string {
 		text += ".0"
 	}
 	return text
+}
+
+// AddStatus ends a response with the status that a search template's has, in the same layout.
+func AddStatus(body []byte, pretty bool) []byte {
+	end := bytes.LastIndexByte(body, '}')
+	if end < 0 {
+		return body
+	}
+	text := `,"status":200`
+	if pretty {
+		text = ",\n  \"status\" : 200\n"
+	}
+	kept := bytes.TrimRight(body[:end], " \n")
+	return append(append(append(make([]byte, 0, len(body)+len(text)), kept...), text...), body[end:]...)
 }
