@@ -23,7 +23,7 @@ func TestFilterPath(t *testing.T) {
 		if body != tt.want || !strings.HasPrefix(res.Header.Get("X-Rerank"), tt.rerank) {
 			t.Errorf("%s: got %s, X-Rerank %q, want %s", tt.query, body, res.Header.Get("X-Rerank"), tt.want)
 		}
-		if seen := s.searches(); strings.Contains(seen[0], "filter_path") {
+		if seen := s.searches(); !strings.Contains(seen[0], "filter_path=* ") {
 			t.Errorf("the cluster saw %q, want it asked for all", seen)
 		}
 	}

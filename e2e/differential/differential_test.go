@@ -90,14 +90,27 @@ type sides struct{ direct, off, identity, reversing string }
 
 // try sends a shape by all ways.
 func (s *sides) try(t *testing.T, sh shape) {
+	s.send(t, s.direct, sh) // a node warns of what is deprecated once
 	want := s.send(t, s.direct, sh)
 	if refused := want.status >= 400; refused != sh.refused {
 		t.Fatalf("the cluster answers %d %s", want.status, want.body)
 	}
 	got := s.send(t, s.off, sh)
+	for range 20 { // in binary formats took cannot be masked: it is the same soon
+		if sh.passes != "format" || sameBody(sh, want.body, got.body) {
+			break
+		}
+		want, got = s.send(t, s.direct, sh), s.send(t, s.off, sh)
+	}
 	sameAnswer(t, "with reranking off", sh, want, got)
 
 	got = s.send(t, s.identity, sh)
+	for range 20 {
+		if sh.passes != "format" || sameBody(sh, want.body, got.body) {
+			break
+		}
+		got = s.send(t, s.identity, sh)
+	}
 	if got.reason() == "warming" { // a mapping is read behind the first search
 		got = s.await(t, s.identity, sh)
 	}
@@ -455,8 +468,6 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`"took"( ?: ?)\d+`), `"took"${1}0`},
 	{regexp.MustCompile(`(?m)^took: \d+`), `took: 0`},
-	{regexp.MustCompile(`(?s)(dtook)..?.?.?`), `$1`}, // CBOR, with a map's key before it
-	{regexp.MustCompile(`(?s)(Ctook)..?.?.?`), `$1`}, // SMILE
 	{regexp.MustCompile(`"_scroll_id":"[^"]*"`), `"_scroll_id":""`},
 }
 

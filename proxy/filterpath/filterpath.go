@@ -25,6 +25,10 @@ const maxSegments = 512
 // maxDeep bounds the segments ** of a filter: each of them is still on its way at every level of the response.
 const maxDeep = 16
 
+// Whole is the filter that lets everything through. What an engine writes with it is what [Filter.Apply] takes: any filter makes it read
+// what it otherwise passes on as it was stored (_source) and write that anew, escapes and numbers in its own spelling.
+const Whole = "*"
+
 // Filter is the value of filter_path. It is safe for concurrent use.
 type Filter struct {
 	include []*segment // where paths begin; nil lets all through

@@ -49,14 +49,16 @@ var filters = []string{
 func compare(t *testing.T, base string) {
 	index := base + "/rerankd-filterpath-test"
 	call(t, http.MethodDelete, index, "")
-	mustCall(t, http.MethodPut, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"properties":{"title":{"type":"text"},"cat":{"type":"keyword"}}}}`)
+	mustCall(t, http.MethodPut, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"dynamic":false,"properties":{"title":{"type":"text"},"cat":{"type":"keyword"}}}}`)
 	t.Cleanup(func() { call(t, http.MethodDelete, index, "") })
 	var bulk strings.Builder
 	for i := range 12 {
-		fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"%d\"}}\n"+`{"title":"red shoes %d","cat":"c%d","n":%d,"dotted.name":"d","obj":{"dotted.name":1,"a":{}},"list":[1,"two",{"three":3},[4]],`+
+		fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"%d\"}}\n"+`{"title":"red shoes %d","cat":"c%d","n":%d,"dotted.name":"d","obj":{"dotted.name":1,"a":{}},"list":[1,"two",{"three":3},[4]],"escaped":"x \u0026 \u00e9 \/ \u0001\ud83d\ude00","float":1e2,`+
 			`"users":[{"first":"Ann","last":"Lee"},{"first":"Bob"},{"nick":"c\u00e9"}],"größe":1.50,"nothing":null,"no":false}`+"\n", i, i, i%3, 9007199254740993+i)
 	}
-	mustCall(t, http.MethodPost, index+"/_bulk?refresh=true", bulk.String())
+	if answer := mustCall(t, http.MethodPost, index+"/_bulk?refresh=true", bulk.String()); !strings.Contains(answer, `"errors":false`) {
+		t.Fatal(answer)
+	}
 
 	search := `{"query":{"match":{"title":"red"}},"size":4,"aggs":{"cats":{"terms":{"field":"cat"}}},"highlight":{"fields":{"title":{}}}}`
 	random := rand.New(rand.NewPCG(3, 4))
@@ -71,7 +73,7 @@ func compare(t *testing.T, base string) {
 			if pretty {
 				query = "?pretty&"
 			}
-			whole := mustCall(t, http.MethodGet, base+request.path+query, request.body)
+			whole := mustCall(t, http.MethodGet, base+request.path+query+"filter_path="+Whole, request.body)
 			all := filters
 			paths := pathsOf(t, []byte(whole))
 			for range 60 {

@@ -3,7 +3,6 @@ package search
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/rerankd/rerankd/proxy/filterpath"
 )
@@ -66,13 +65,12 @@ func (q *MultiQuery) Filter() *filterpath.Filter { return q.filter }
 // Pretty reports whether the client wants the response indented.
 func (q *MultiQuery) Pretty() bool { return q.params.pretty() }
 
-// Whole returns the query string without filter_path, so that the response comes whole.
+// Whole returns the query string with which the response comes whole.
 func (q *MultiQuery) Whole() string {
 	if q.filter == nil {
 		return q.rawQuery
 	}
-	edits := q.params.without(q.rawQuery, "filter_path")
-	return strings.Trim(string(apply(nil, []byte(q.rawQuery), 0, len(q.rawQuery), edits)), "&")
+	return string(apply(nil, []byte(q.rawQuery), 0, len(q.rawQuery), q.params.whole()))
 }
 
 // Select writes a multi-search of some of the searches, in that order, with other bodies as for [Multi.Build].

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // A param is one parameter of a URL's query string, with the bytes that it stands in.
@@ -57,6 +59,17 @@ func (ps params) get(name string) *param {
 func (ps params) pretty() bool {
 	p := ps.get("pretty")
 	return p != nil && p.value != "false"
+}
+
+// whole returns the edits that ask for the whole response, as a filter writes it.
+func (ps params) whole() []edit {
+	var edits []edit
+	for _, p := range ps {
+		if p.name == "filter_path" {
+			edits = append(edits, edit{p.start, p.end, "filter_path=" + filterpath.Whole})
+		}
+	}
+	return edits
 }
 
 // without returns the edits that take out all parameters of those names.

@@ -93,7 +93,7 @@ func (r *Request) write(w *Widened, from, size int, n Need) error {
 		}
 	}
 	if w.Filter != nil {
-		query = append(query, r.params.without(r.rawQuery, "filter_path")...)
+		query = append(query, r.params.whole()...)
 	}
 	if len(query) > 0 {
 		w.RawQuery = strings.Trim(string(apply(nil, []byte(r.rawQuery), 0, len(r.rawQuery), query)), "&")
