@@ -19,21 +19,21 @@ const (
 	maxPages  = 4096 // of some 16 bytes a hit: 3 MB of windows of 50
 )
 
-// A search for which shards failed is sent as it came for a while, and not first as we would like it: asking for everything twice would
-// double the load on a cluster in trouble.
+// A search that could not be widened, because shards failed or the cluster refused it, is sent as it came for a while, and not first as we
+// would like it: asking for everything twice would double the load on a cluster in trouble.
 const (
-	partialKept = time.Minute
-	maxPartial  = 1024
+	unfitKept = time.Minute
+	maxUnfit  = 1024
 )
 
 // pageKey is a digest of what an order depends on: rule and models, words, and the window with its texts, which also keeps what one client
 // may see from another.
 type pageKey [sha256.Size]byte
 
-func newPageKey(rule Rule, words string, answer *search.Response, hits []rerank.Hit) pageKey {
+func newPageKey(rule, version, words string, answer *search.Response, hits []rerank.Hit) pageKey {
 	d := sha256.New()
-	text(d, rule.Name)
-	text(d, rule.Version)
+	text(d, rule)
+	text(d, version)
 	text(d, words)
 	number(d, uint64(len(hits)))
 	for i, hit := range hits {
@@ -62,8 +62,9 @@ type searchKey [sha256.Size]byte
 func (s *searching) key() searchKey {
 	d := sha256.New()
 	text(d, s.indices)
-	text(d, s.req.URL.RawQuery)
-	d.Write(s.body)
+	rawQuery, body := s.parsed.Original()
+	text(d, rawQuery)
+	d.Write(body)
 	return searchKey(d.Sum(nil))
 }
 

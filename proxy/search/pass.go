@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // forbid records why the search must pass; the first reason stands.
@@ -30,6 +32,7 @@ func (r *Request) judge() {
 		}
 	}
 	r.judgeSort()
+	r.judgeFilter()
 	if r.size == 0 {
 		if r.root.get("aggs") != nil || r.root.get("aggregations") != nil {
 			r.forbid(AggregationOnly, "")
@@ -51,8 +54,7 @@ func (r *Request) judgeParam(p *param) {
 
 	case "stored_fields":
 		r.judgeStored(r.params.list(p.name))
-	case "filter_path":
-		r.forbid(Format, "filter_path")
+	case "filter_path": // see judgeFilter
 	case "format":
 		if p.value != "json" {
 			r.forbid(Format, "format="+p.value)
@@ -103,6 +105,21 @@ func (r *Request) judgeMember(m *node) {
 		r.paged = cmp.Or(r.paged, "sub_searches")
 	default:
 		r.forbid(Unsupported, m.name)
+	}
+}
+
+// judgeFilter reads filter_path. Where the filter lets no hits through there is nothing to rerank, and where engines differ in what it
+// leaves, we cannot do as they do.
+func (r *Request) judgeFilter() {
+	p := r.params.get("filter_path")
+	if p == nil {
+		return
+	}
+	var err error
+	if r.filter, err = filterpath.Parse(p.value); err != nil {
+		r.forbid(Format, "filter_path: "+err.Error())
+	} else if r.filter != nil && !r.filter.Passes("hits", "hits") {
+		r.forbid(Format, "filter_path lets no hits through")
 	}
 }
 

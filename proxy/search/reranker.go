@@ -400,13 +400,28 @@ func (r *Request) pushed(m *node, filters []string) []edit {
 	return []edit{{m.start + 1, m.start + 1, text}}
 }
 
+// Child returns the search of the child alone, for the client's page in the child's own order: what is left where nothing can be ranked.
+// It is for rerankers that [Reranker.Pass] lets through.
+func (r *Request) Child() (rawQuery string, body []byte, err error) {
+	k := r.reranker
+	if k == nil || k.child == nil || k.reason != "" {
+		return "", nil, fmt.Errorf("the %s is not to be emulated", rerankerKind)
+	}
+	w := &Widened{}
+	from := min(r.from, k.Window)
+	if err := k.child.write(w, from, min(r.size, k.Window-from), Need{}); err != nil {
+		return "", nil, err
+	}
+	return w.RawQuery, w.Body, nil
+}
+
 // widen builds the search of the child that brings the whole window, or no hits where the page is empty. It is not bounded by what follows
 // the size of a page: within a reranker, the window is the page.
 func (k *Reranker) widen(r *Request, n Need) (*Widened, error) {
 	if k.child == nil || k.reason != "" {
 		return nil, fmt.Errorf("the %s is not to be emulated", rerankerKind)
 	}
-	w := &Widened{Window: min(n.Window, k.Window), From: r.from, Size: r.size}
+	w := &Widened{Window: min(n.Window, k.Window), From: r.from, Size: r.size, Filter: k.child.filter}
 	size := k.Window
 	if r.size == 0 || r.from >= k.Window {
 		w.Window, size = 0, 0

@@ -128,7 +128,7 @@ func (p *Response) readArray(d reader) error {
 			return fmt.Errorf("more than %d hits", maxHits)
 		}
 	}
-	if d.PeekKind() != ']' {
+	if kind := d.PeekKind(); kind != ']' && kind != 0 { // 0 where there is no JSON, for which ReadToken has the word
 		return errors.New("a hit is not an object")
 	}
 	_, err := d.ReadToken()

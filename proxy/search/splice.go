@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -27,13 +28,25 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 		return nil, err
 	}
 	edits := []edit{p.page(pg)}
-	if pg.AddTook > 0 && p.took.has() && p.Took() >= 0 {
-		edits = append(edits, edit{p.took.start, p.took.end, strconv.Itoa(p.Took() + pg.AddTook)})
+	if text, ok := addTook(p.took, p.body, pg.AddTook); ok {
+		edits = append(edits, edit{p.took.start, p.took.end, string(text)})
 	}
 	if len(p.hits) > 0 && !pg.KeepScores && pg.Scores != nil {
 		edits = append(edits, p.rescore(p.maxScore, pg.Scores[0])...)
 	}
 	return apply(make([]byte, 0, len(p.body)+64), p.body, 0, len(p.body), edits), nil
+}
+
+// addTook spells a time with ms milliseconds added, and reports whether there is anything to be written: no value means no time.
+func addTook(took span, body []byte, ms int) (text []byte, ok bool) {
+	if !took.has() || ms <= 0 {
+		return nil, false
+	}
+	old, err := strconv.Atoi(string(took.of(body)))
+	if err != nil || old < 0 || old > math.MaxInt-ms {
+		return nil, false
+	}
+	return strconv.AppendInt(nil, int64(old+ms), 10), true
 }
 
 // check makes sure that no hit can be lost or doubled.
@@ -146,4 +159,18 @@ func formatScore(score float64) string {
 		text += ".0"
 	}
 	return text
+}
+
+// AddStatus ends a response with the status that a search template's has, in the same layout.
+func AddStatus(body []byte, pretty bool) []byte {
+	end := bytes.LastIndexByte(body, '}')
+	if end < 0 {
+		return body
+	}
+	text := `,"status":200`
+	if pretty {
+		text = ",\n  \"status\" : 200\n"
+	}
+	kept := bytes.TrimRight(body[:end], " \n")
+	return append(append(append(make([]byte, 0, len(body)+len(text)), kept...), text...), body[end:]...)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // Need is what the ranking wants of a search.
@@ -35,6 +37,9 @@ type Widened struct {
 	Window      int  // hits that may be reranked, counted from the first of the response; the rest keeps its order below them
 	From, Size  int  // the client's page, as a part of the response's hits
 
+	// Filter is the client's filter_path, to be applied to what is spliced, as the response itself comes whole; nil: there is none.
+	Filter *filterpath.Filter
+
 	added []string // fields that only we asked for
 	asked []string // patterns of those that the client asked for
 }
@@ -45,7 +50,7 @@ func (r *Request) Widen(n Need) (*Widened, error) {
 	if n.Emulate && r.reranker != nil {
 		return r.reranker.widen(r, n)
 	}
-	w := &Widened{Window: r.Window(n.Window), From: 0, Size: r.size}
+	w := &Widened{Window: r.Window(n.Window), From: 0, Size: r.size, Filter: r.filter}
 	from, size := r.from, r.size
 	if n.Widen && r.fixed == "" && r.paged == "" {
 		from, size = 0, max(w.Window, r.from+r.size)
@@ -86,6 +91,9 @@ func (r *Request) write(w *Widened, from, size int, n Need) error {
 			w.ContentType = "application/json"
 			query = append(query, r.withoutSource()...)
 		}
+	}
+	if w.Filter != nil {
+		query = append(query, r.params.whole()...)
 	}
 	if len(query) > 0 {
 		w.RawQuery = strings.Trim(string(apply(nil, []byte(r.rawQuery), 0, len(r.rawQuery), query)), "&")
@@ -212,13 +220,7 @@ func (r *Request) withoutExt(drop func(*node) bool) []edit {
 
 // withoutSource takes the body that has moved out of the URL.
 func (r *Request) withoutSource() []edit {
-	var edits []edit
-	for _, p := range r.params {
-		if p.name == "source" || p.name == "source_content_type" {
-			edits = append(edits, edit{p.start, min(p.end+1, len(r.rawQuery)), ""})
-		}
-	}
-	return edits
+	return r.params.without(r.rawQuery, "source", "source_content_type")
 }
 
 // matches reports whether one of the patterns, with * for any run of characters, stands for the name.

@@ -1,0 +1,4 @@
+package search
+
+// Sorted reports.
+func (p *Response) Sorted() bool { return false }
