@@ -20,7 +20,9 @@ func differentTexts(n int) string {
 // Bodies that are made to hurt end in an error or a pass, soon, and cost no more memory than a small multiple of what came.
 func TestHostileBodies(t *testing.T) {
 	many := func(n int, one string) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
-	nested := func(n int, open, inner, end string) string { return strings.Repeat(open, n) + inner + strings.Repeat(end, n) }
+	nested := func(n int, open, inner, end string) string {
+		return strings.Repeat(open, n) + inner + strings.Repeat(end, n)
+	}
 	for _, test := range []struct {
 		name, body string
 		fails      bool
