@@ -219,7 +219,7 @@ func (s *searching) planFields() bool {
 		s.skip(search.NoText, detail, nil)
 		return false
 	}
-	s.template = search.FieldsTemplate(s.fields)
+	s.template = search.JoinedTemplate(s.fields, cmp.Or(s.ruled.Separator, "\n"))
 	return true
 }
 
@@ -376,12 +376,28 @@ func (s *searching) skipRanking(r *ranked) {
 	s.skip(search.ModelError, "no stage ran", nil)
 }
 
+// model names what ranked the hits: of several, the last that scored any.
+func (s *searching) model() (name string) {
+	for _, stage := range s.stages {
+		if stage.Scored > 0 {
+			name = stage.Model
+		}
+	}
+	return name
+}
+
 // cut writes the client's page: in the order that was found, or in the cluster's. took is what the ranking adds to the cluster's own time.
 func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 	page := search.Page{From: s.wide.From, Size: s.wide.Size, KeepScores: s.ruled.KeepScores, Strip: s.wide}
 	if s.order != nil {
 		page.Order, page.Scores = s.order.page(s.hits.Hits())
 		page.AddTook = int(took.Milliseconds())
+		if s.parsed.Explain() {
+			page.Explain = &search.Explanation{Model: s.model(), Logits: s.order.judged()}
+		}
+		if s.emulated != nil {
+			page.Drop = s.order.below(s.emulated.MinScore, s.hits.Hits())
+		}
 	}
 	spliced, err := body, error(nil)
 	if s.order != nil || s.wide.Changed {

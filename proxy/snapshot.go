@@ -116,7 +116,7 @@ func newLive(s *Snapshot, old *live, now func() time.Time) *live {
 		case rule.Template != "":
 			l.templates[i].Template, l.templates[i].err = search.ParseTemplate(rule.Template)
 		case len(rule.Fields) > 0:
-			l.templates[i].Template = search.FieldsTemplate(rule.Fields)
+			l.templates[i].Template = search.JoinedTemplate(rule.Fields, cmp.Or(rule.Separator, "\n"))
 		}
 	}
 	if old != nil && same(old.Mappings, s.Mappings) {

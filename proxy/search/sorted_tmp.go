@@ -1,4 +1,0 @@
-package search
-
-// Sorted reports.
-func (p *Response) Sorted() bool { return false }
