@@ -52,6 +52,9 @@ func (r *Request) readReranker() {
 	if k.refusal = r.parseReranker(m, k); k.refusal != nil {
 		return
 	}
+	if !r.saysSize() {
+		r.size = k.Window // as Elasticsearch takes it since 8.16
+	}
 	if k.refusal = r.validateReranker(m, k); k.refusal != nil {
 		return
 	}
@@ -307,6 +310,10 @@ func (r *Request) makeChild(outer, m *node, k *Reranker) {
 	held := m.get("retriever")
 	child := &held.children[0]
 	filters := r.filters(m.get("filter"))
+	size := "" // said, so that it is not taken for another form's default
+	if !r.saysSize() {
+		size = fmt.Sprintf(`"size":%d,`, r.size)
+	}
 	var edits []edit
 	switch child.name {
 	case "standard":
@@ -315,12 +322,15 @@ func (r *Request) makeChild(outer, m *node, k *Reranker) {
 			k.own = field
 		}
 	case "knn":
-		// The knn retriever's members are those of a knn search.
+		// The knn retriever's members are those of a knn search. Within a reranker, no more documents match than its window has.
 		edits = append(r.pushed(child, filters),
-			edit{outer.begin, child.start, `"knn":`}, edit{child.end, outer.end, ""})
+			edit{outer.begin, child.start, size + `"knn":`}, edit{child.end, outer.end, ""})
+		if n, ok := child.get("k").whole(r.json); ok && n > k.Window {
+			edits = append(edits, edit{child.get("k").start, child.get("k").end, strconv.Itoa(max(k.Window, 1))})
+		}
 	default:
 		edits = append(r.pushed(child, filters),
-			edit{outer.begin, held.start, `"retriever":`}, edit{held.end, outer.end, ""})
+			edit{outer.begin, held.start, size + `"retriever":`}, edit{held.end, outer.end, ""})
 	}
 	body := apply(make([]byte, 0, len(r.json)+64), r.json, 0, len(r.json), edits)
 	rawQuery := r.rawQuery

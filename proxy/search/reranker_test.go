@@ -164,7 +164,7 @@ func TestRerankerWiden(t *testing.T) {
 		{"standard", "", ` { "size" : 3 , "retriever" : {"text_similarity_reranker":{"retriever":{"standard":{"query": ` + query + ` }}` + readsTitle + `}} , "from":2 } `,
 			"", ` { "size" : 10 , "query":` + query + ` , "from":0 } `, 10, 2, 3},
 		{"no query", "", reranked(`"retriever":{"standard":{}}`+readsTitle, `,"size":10`), "", `{"query":{"match_all":{}},"size":10}`, 10, 0, 10},
-		{"a window", "", reranked(`"retriever":{"standard":{}},"rank_window_size":100`+readsTitle, ""), "", `{"size":100,"query":{"match_all":{}}}`, 50, 0, 10},
+		{"a window", "", reranked(`"retriever":{"standard":{}},"rank_window_size":100`+readsTitle, ""), "", `{"size":100,"query":{"match_all":{}}}`, 50, 0, 100},
 		{"filters", "", reranked(`"retriever":{"standard":{"query":`+query+`,"filter":[`+filter+`,{}]}},"filter":`+filter+readsTitle, `,"size":10`),
 			"", `{"query":{"bool":{"must":[` + query + `],"filter":[` + filter + `,{},` + filter + `]}},"size":10}`, 10, 0, 10},
 		{"a filter alone", "", reranked(`"retriever":{"standard":{"filter":`+filter+`}}`+readsTitle, `,"size":10`), "", `{"query":{"bool":{"filter":[` + filter + `]}},"size":10}`, 10, 0, 10},

@@ -34,7 +34,7 @@ func retrieverOptions(kind string) []string {
 }
 
 // judgeRetriever bounds the window by what the outermost retriever gives: a compound one ranks its rank_window_size, and refuses to be
-// asked for more; a rescorer its window; knn its k. What is within a compound retriever was decided by the time it ranks.
+// asked for more; a rescorer its window; knn its k.
 func (r *Request) judgeRetriever(m *node) {
 	if m.kind != '{' || len(m.children) != 1 {
 		r.forbid(MalformedRequest, "retriever")
@@ -61,12 +61,33 @@ func (r *Request) judgeRetriever(m *node) {
 			window, _ = n.whole(r.json)
 		}
 	}
+	if !r.saysSize() {
+		// All of the window since Elasticsearch 8.16, 10 hits before: without from, either is what comes.
+		r.size = window
+		if r.from > 0 {
+			r.paged = cmp.Or(r.paged, "a retriever's page whose size is not said")
+		}
+	}
 	if window <= 0 || r.size > window {
 		r.forbid(Unsupported, "retriever: size is more than its window") // an error that the cluster is to explain
 	}
 	r.limit = window
-	r.fixed = "" // its queries give as many hits as its window has, whatever the page's size
+	// The hits are those of its window, but what is counted follows the page.
+	if followsSize(outermost) {
+		r.fixed = cmp.Or(r.fixed, "a query whose k follows size")
+	}
 }
+
+// followsSize reports whether a knn or a semantic query anywhere within n leaves it to the page's size how many documents match.
+func followsSize(n *node) bool {
+	if n.kind == '{' && (n.name == "semantic" || n.name == "knn" && n.get("k") == nil) {
+		return true
+	}
+	return slices.ContainsFunc(n.children, func(c node) bool { return followsSize(&c) })
+}
+
+// saysSize reports whether the search says how many hits its page has.
+func (r *Request) saysSize() bool { return r.params.get("size") != nil || r.root.get("size") != nil }
 
 // judgeInner judges one retriever, a member whose name is its type, and those within.
 func (r *Request) judgeInner(m *node, path string) {

@@ -24,7 +24,10 @@ func TestRetriever(t *testing.T) {
 		{"rescorer", `{"retriever":{"rescorer":{"retriever":` + standard + `,"rescore":[{"window_size":30},{"window_size":20}]}}}`, "", 20},
 		{"the outermost counts", `{"retriever":{"rescorer":{"retriever":{"rrf":{"retrievers":[` + standard + `],"rank_window_size":40}},"rescore":{"window_size":30}}}}`, "", 30},
 		{"a filter, a name and a least score", `{"retriever":{"rrf":{"retrievers":[],"filter":[],"_name":"n","min_score":1}}}`, "", 10},
-		{"k that follows the window, not the page", `{"retriever":{"rrf":{"retrievers":[{"standard":{"query":{"knn":{"field":"v","query_vector":[1]}}}}],"rank_window_size":20}}}`, "", 20},
+		{"k that follows the page", `{"retriever":{"rrf":{"retrievers":[{"standard":{"query":{"knn":{"field":"v","query_vector":[1]}}}}],"rank_window_size":20}},"size":5}`, "", 5},
+		{"no size, later", `{"from":5,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, "", 0},
+		{"a size, later", `{"from":5,"size":5,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, "", 20},
+		{"no size, and a window smaller than a page", `{"retriever":{"rrf":{"retrievers":[],"rank_window_size":5}}}`, "", 5},
 
 		{"a page of more than the window", `{"size":11,"retriever":{"rrf":{"retrievers":[]}}}`, Unsupported, 0},
 		{"a window that is no number", `{"retriever":{"rrf":{"retrievers":[],"rank_window_size":true}}}`, Unsupported, 0},
