@@ -71,8 +71,10 @@ relevance: build ## Measure relevance over HTTP on a live node, against the gold
 
 .PHONY: fuzz
 fuzz: natives ## Fuzz everything that parses or splices, FUZZTIME each (default 30s)
-	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	  echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p; done; done
+	@crashed=0; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	  log=$$(mktemp); go test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p >$$log 2>&1 && crashes=0 || { crashes=1; crashed=1; cat $$log; }; \
+	  printf '%-28s %-34s %12s executions  %s crashes\n' "$${p#github.com/rerankd/rerankd/}" $$f "$$(grep -o 'execs: [0-9]*' $$log | tail -1 | cut -c8-)" $$crashes; rm -f $$log; \
+	done; done; exit $$crashed
 
 .PHONY: bench
 bench: build ## Measure overhead beside nginx, streaming memory, and milliseconds per document

@@ -21,6 +21,10 @@ type Config struct {
 	Models map[string]Model `yaml:"models"`
 	// Rules say what is reranked and how; the first whose indices match wins. None: every index that is not a system index.
 	Rules []Rule `yaml:"rules"`
+	// Inference names models by the ids that applications know them by: POST /_inference/rerank/{id} is answered here, and a search's
+	// text_similarity_reranker with that inference_id is run here, on any cluster and licence. The id "*" stands for every id in such a
+	// search. Empty, the default: both are the cluster's affair.
+	Inference map[string]string `yaml:"inference"`
 	// Rerank is the kill switch: off forwards everything untouched, whatever the rules say.
 	Rerank Switch `yaml:"rerank"`
 	// Limits bound what a request may occupy.
@@ -122,6 +126,8 @@ type Rule struct {
 	// Fields are what the model reads, in this order. Empty: the text fields that the query names, then title-like ones of the
 	// mapping, then its other text fields, at most 8.
 	Fields []string `yaml:"fields"`
+	// Separator stands between the texts of Fields. Default: a line break.
+	Separator string `yaml:"separator"`
 	// Template is an alternative to Fields, such as "{title}. {description}".
 	Template string `yaml:"template"`
 	// Stages score in turn. Empty: one stage of the only model.
@@ -136,6 +142,25 @@ type Rule struct {
 	Rerank Switch `yaml:"rerank"`
 	// Score is how _score is shown: sigmoid (the default) or es, logit, rank, keep.
 	Score string `yaml:"score"`
+	// Words says which texts of a search are taken for the user's own words.
+	Words Words `yaml:"words"`
+}
+
+// Words says which texts of a search are taken for the user's own words. `rerankd explain-query` shows what is read, and why.
+type Words struct {
+	// MinLength is the characters below which words are the beginning of something that is still being typed: such a search is left
+	// alone. Default 2. One Chinese, Japanese or Korean character is a word.
+	MinLength int `yaml:"min_length"`
+	// Pointers are JSON pointers into a search's body (or a search template's params) that say where the words stand, such as
+	// /query/script_score/script/params/words; the first that finds a text wins, and where none does, the query is read as usual.
+	Pointers []string `yaml:"pointers"`
+	// Filters takes the words from filter clauses where no other clause has any: some applications match in filters. Default false.
+	Filters bool `yaml:"filters"`
+	// MoreLikeThis takes the texts that more_like_this is to find the like of. Default false.
+	MoreLikeThis bool `yaml:"more_like_this"`
+	// Lookups reranks also the searches for one exact thing: an identifier, an e-mail address, a quoted title. Default false: the
+	// exact match stays where the cluster puts it.
+	Lookups bool `yaml:"lookups"`
 }
 
 // Stage is one model and the hits it reads.
@@ -161,6 +186,12 @@ type Limits struct {
 	Request Bytes `yaml:"request"`
 	// Response is the largest answer of the cluster that is held to be reranked. Default 32MiB.
 	Response Bytes `yaml:"response"`
+	// Widened is what the cluster's answer for a whole window should not be larger than: where hits are so large that it would be, the
+	// window is smaller. Default 4MiB.
+	Widened Bytes `yaml:"widened"`
+	// DearWindow is the largest window where each hit costs the cluster extra work: highlights, inner hits, script fields. Default 20;
+	// 0 is no bound.
+	DearWindow int `yaml:"dear_window"`
 	// Memory is what all the searches being reranked may hold together. Default 256MiB.
 	Memory Bytes `yaml:"memory"`
 	// Connections of clients at once; more wait to be accepted. 0, the default, is no bound.

@@ -94,6 +94,9 @@ func TestBadFiles(t *testing.T) {
 		"fields_and_template": `rules[0].template: cannot be given together with fields`,
 		"no_budget":           `rules[0].budget: must be above 0`,
 		"total_below_budget":  `rules[0].total: 100ms is less than the budget of 300ms`,
+		"inference":           `inference.my-reranker: no model has the name "smal"|did you mean "small"?`,
+		"pointer":             `rules[0].words.pointers[0]: must be a JSON pointer, which begins with /|such as /query/match/title/query`,
+		"widened":             `limits.widened: must be above 0|a large value is as good as no bound`,
 		"fusion_method":       `rules[0].fusion.method: does not know "convexx"|did you mean "convex"?`,
 		"fusion_weight":       `rules[0].fusion.weight: must be above 0 and at most 1`,
 		"score":               `rules[0].score: does not know "percent"|it may be sigmoid, es`,
@@ -164,19 +167,29 @@ func TestEverything(t *testing.T) {
 			Fusion:   Fusion{Method: "none", Weight: 1},
 			Rerank:   On,
 			Score:    "rank",
+
+			Separator: "\n",
+			Words:     Words{MinLength: 3, Pointers: []string{"/ext/app/query"}, Filters: true, MoreLikeThis: true, Lookups: true},
 		}, {
 			Name:    "rule-2",
 			Indices: []string{"*"},
+			Fields:  []string{"title", "body"},
 			Stages:  []Stage{{Model: "small"}},
 			Budget:  Duration(300 * time.Millisecond),
 			Fusion:  Fusion{Method: "convex", Weight: 0.5},
 			Rerank:  Off,
 			Score:   "sigmoid",
+
+			Separator: " | ",
+			Words:     Words{MinLength: 2},
 		}},
-		Rerank: Off,
-		Limits: Limits{Request: 2 << 20, Response: 64 << 20, Memory: 1 << 30, Connections: 1000, Idle: Duration(30 * time.Second)},
-		Log:    Log{Level: "debug", Format: "json", Queries: true, Slow: Duration(time.Second)},
-		Drain:  Drain{Timeout: Duration(10 * time.Second)},
+		Inference: map[string]string{"my-reranker": "large", "*": "small"},
+		Rerank:    Off,
+		Limits: Limits{
+			Request: 2 << 20, Response: 64 << 20, Widened: 1 << 20, DearWindow: 10, Memory: 1 << 30, Connections: 1000, Idle: Duration(30 * time.Second),
+		},
+		Log:   Log{Level: "debug", Format: "json", Queries: true, Slow: Duration(time.Second)},
+		Drain: Drain{Timeout: Duration(10 * time.Second)},
 	}
 	if diff := cmp.Diff(want, got, ignoreSource); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
@@ -265,7 +278,7 @@ func TestExampleIsComplete(t *testing.T) {
 	}
 }
 
-// keys lists the paths of a type, with one element in each list and the model "small" in each map.
+// keys lists the paths of a type, with one element in each list and in each map the one of the example.
 func keys(path string, t reflect.Type) []string {
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -273,6 +286,9 @@ func keys(path string, t reflect.Type) []string {
 	case reflect.Slice:
 		return keys(path+"[0]", t.Elem())
 	case reflect.Map:
+		if path == "inference" {
+			return keys(path+".my-reranker", t.Elem())
+		}
 		return keys(path+".small", t.Elem())
 	case reflect.Struct:
 		var all []string

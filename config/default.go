@@ -23,8 +23,11 @@ func Default() Config {
 		Limits: Limits{
 			Request:  1 << 20,
 			Response: 32 << 20,
-			Memory:   256 << 20, // eight answers of the largest size
-			Idle:     Duration(time.Minute),
+			Widened:  4 << 20, // 50 hits of 80 KiB
+			// A highlighted hit costs a cluster some tenths of a millisecond, a hit with inner hits about as much as another search.
+			DearWindow: 20,
+			Memory:     256 << 20, // eight answers of the largest size
+			Idle:       Duration(time.Minute),
 		},
 		Log: Log{Level: "info", Format: "auto", Slow: Duration(2 * time.Second)},
 		// A load balancer that asks every two seconds and wants two refusals has noticed within five; Kubernetes kills after thirty.
@@ -39,6 +42,9 @@ func DefaultRule() Rule {
 		Fusion: Fusion{Method: "convex", Weight: 0.5},
 		Rerank: On,
 		Score:  "sigmoid",
+		// A line break is how the model was shown title and text, and no sentence goes on over one.
+		Separator: "\n",
+		Words:     Words{MinLength: 2},
 	}
 }
 

@@ -64,6 +64,11 @@ func (c *Config) validate() []Fault {
 	if len(c.Rules) == 0 && len(c.Models) > 1 {
 		k.hint("models", "a rule with stages: [{ model: … }] says which", "has %d models, and no rule uses one of them", len(c.Models))
 	}
+	for id, name := range c.Inference {
+		if _, ok := c.Models[name]; !ok {
+			k.hint("inference."+id, closest(name, sortedNames(c.Models), "the models are "), "no model has the name %q", name)
+		}
+	}
 	names := map[string]bool{}
 	for i, r := range c.Rules {
 		path := fmt.Sprintf("rules[%d]", i)
@@ -227,6 +232,14 @@ func (r Rule) validate(k *checker, path string, models map[string]Model) {
 		k.add(path+".fusion.weight", "must be above 0 and at most 1")
 	}
 	k.among(path+".score", r.Score, "sigmoid", "es", "logit", "rank", "keep")
+	if r.Words.MinLength < 0 {
+		k.add(path+".words.min_length", "must not be negative")
+	}
+	for i, p := range r.Words.Pointers {
+		if !strings.HasPrefix(p, "/") {
+			k.hint(fmt.Sprintf("%s.words.pointers[%d]", path, i), "such as /query/match/title/query", "must be a JSON pointer, which begins with /")
+		}
+	}
 }
 
 func (l Limits) validate(k *checker) {
@@ -235,6 +248,12 @@ func (l Limits) validate(k *checker) {
 	}
 	if l.Response == 0 {
 		k.add("limits.response", "must be above 0")
+	}
+	if l.Widened == 0 {
+		k.hint("limits.widened", "a large value is as good as no bound", "must be above 0")
+	}
+	if l.DearWindow < 0 {
+		k.add("limits.dear_window", "must not be negative")
 	}
 	if l.Memory < l.Response {
 		k.add("limits.memory", "%s is less than one answer may hold (limits.response: %s)", l.Memory, l.Response)

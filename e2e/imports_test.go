@@ -31,7 +31,8 @@ var rooms = []room{
 	{"rerank/onnx", []string{"rerank", "rerank/model"}, "it satisfies schedule.Runner without knowing of it: another runtime is another package and nothing more"},
 	{"backends", []string{"config"}, "a cluster is a http.RoundTripper: what is done with its answers is not its business"},
 	{"backends/backendtest", []string{"backends", "config"}, "the suite knows what it tests"},
-	{"proxy/search", nil, "the wire format is bytes in and bytes out: fuzzed alone, and used by the command line too"},
+	{"proxy/filterpath", nil, "what a filter leaves of a response is a question of its own, with an answer for any API"},
+	{"proxy/search", []string{"proxy/filterpath"}, "the wire format is bytes in and bytes out: fuzzed alone, and used by the command line too"},
 	{"proxy", []string{"config", "rerank", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
 	{

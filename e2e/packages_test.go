@@ -15,7 +15,7 @@ func testPackages(t *testing.T, node *cluster.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pattern, variable := "^(TestLive|TestSameAsTheCluster)$", "RERANKD_TEST_OPENSEARCH"
+	pattern, variable := "^(TestLive.*|TestSameAsTheCluster|TestPlacesLive|TestCleanLikeTheCluster)$", "RERANKD_TEST_OPENSEARCH"
 	if node.Engine.Elasticsearch() {
 		variable = "RERANKD_TEST_ELASTICSEARCH"
 	}
@@ -23,8 +23,8 @@ func testPackages(t *testing.T, node *cluster.Node) {
 		pattern, variable = "^TestLiveSecured$", "RERANKD_TEST_ELASTICSEARCH_SECURED"
 		address.User = url.UserPassword("elastic", node.Password)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-run", pattern, "../backends", "../proxy/search")
-	// Neither package needs a C compiler, and another node that was named for the whole run is not this one.
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-run", pattern, "../backends", "../proxy/search", "../proxy/filterpath")
+	// None of these packages needs a C compiler, and another node that was named for the whole run is not this one.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "RERANKD_TEST_OPENSEARCH=", "RERANKD_TEST_ELASTICSEARCH=",
 		"RERANKD_TEST_ELASTICSEARCH_SECURED=", variable+"="+address.String())
 	if output, err := cmd.CombinedOutput(); err != nil {

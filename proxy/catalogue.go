@@ -33,7 +33,7 @@ const (
 
 type catalogueKey struct {
 	indices   string
-	principal [sha256.Size]byte // digest of the credentials, so that they are not kept
+	principal principal
 }
 
 type catalogueEntry struct {
@@ -52,8 +52,11 @@ func newCatalogue(reader MappingReader, now func() time.Time) *catalogue {
 	}
 }
 
+// principal tells clients apart: a digest of their credentials, so that these are not kept.
+type principal [sha256.Size]byte
+
 // credentials are the headers by which a cluster knows whom it speaks with.
-func credentials(h http.Header) (http.Header, [sha256.Size]byte) {
+func credentials(h http.Header) (http.Header, principal) {
 	mine, digest := http.Header{}, sha256.New()
 	for _, name := range []string{
 		"Authorization", "Cookie", "Es-Security-Runas-User", "Es-Secondary-Authorization",
@@ -64,7 +67,7 @@ func credentials(h http.Header) (http.Header, [sha256.Size]byte) {
 			fmt.Fprintf(digest, "%s %q\n", name, values)
 		}
 	}
-	return mine, [sha256.Size]byte(digest.Sum(nil))
+	return mine, principal(digest.Sum(nil))
 }
 
 // get returns what is known of an index expression: nil where the cluster would not say. It is not ready while nobody has heard the

@@ -19,6 +19,19 @@ type failure struct {
 }
 
 func (f failure) write(w http.ResponseWriter, r *http.Request) {
+	b := f.body()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(f.status)
+	if r.Method != http.MethodHead {
+		w.Write(b)
+	}
+}
+
+// response is the failure as what a cluster would have sent.
+func (f failure) response(req *http.Request) *http.Response { return answerOf(req, f.status, f.body()) }
+
+func (f failure) body() []byte {
 	type cause struct {
 		Type   string `json:"type"`
 		Reason string `json:"reason"`
@@ -34,12 +47,7 @@ func (f failure) write(w http.ResponseWriter, r *http.Request) {
 	body.Error.RootCause = []cause{body.Error.cause}
 	body.Status = f.status
 	b, _ := json.Marshal(body) // strings and a number always can be
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(f.status)
-	if r.Method != http.MethodHead {
-		w.Write(b)
-	}
+	return b
 }
 
 // statusClientGone is nginx's number for a client that left before the answer. Nobody sees it but metrics and logs, where a 5xx would
@@ -94,8 +102,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if c.body.failed() != nil {
 		w.Header().Set("Connection", "close") // nobody knows where in the body we are
 	}
-	if c.search != nil {
-		w.Header().Set(headerRerank, c.search.header())
+	if c.journey != nil {
+		w.Header().Set(headerRerank, c.journey.header())
 	}
 	f.write(w, r)
 }

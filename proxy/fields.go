@@ -48,6 +48,7 @@ func Choose(queryFields []string, mapping []byte) Fields {
 type mapping struct {
 	indices []string            // their names
 	texts   []string            // text fields with their full names, in order of appearance, without multi-fields and targets of copy_to
+	unseen  map[string]bool     // fields that _source does not show: aliases, targets of copy_to, runtime fields
 	from    map[string][]string // what a query may name instead: multi-field, alias or target of copy_to → the fields its text comes from
 }
 
@@ -90,6 +91,20 @@ func (m *mapping) choose(queryFields []string) Fields {
 	return chosen
 }
 
+// made returns those of the fields that _source does not show.
+func (m *mapping) made(fields []string) []string {
+	if m == nil {
+		return nil
+	}
+	var made []string
+	for _, field := range fields {
+		if m.unseen[field] {
+			made = append(made, field)
+		}
+	}
+	return made
+}
+
 func titleLike(path string) bool {
 	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
 	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '-' }) {
@@ -103,7 +118,7 @@ func titleLike(path string) bool {
 
 // parseMapping reads {"index": {"mappings": {"properties": {…}}}, …}. Only what it needs is kept of a document that may run to megabytes.
 func parseMapping(body []byte) (*mapping, error) {
-	m := &mapping{from: make(map[string][]string)}
+	m := &mapping{from: make(map[string][]string), unseen: make(map[string]bool)}
 	r := mappingReader{dec: jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), m: m}
 	err := r.object(func(index string) error {
 		m.indices = append(m.indices, index)
@@ -112,10 +127,16 @@ func parseMapping(body []byte) (*mapping, error) {
 				return r.dec.SkipValue()
 			}
 			return r.object(func(name string) error {
-				if name != "properties" {
-					return r.dec.SkipValue()
+				switch name {
+				case "properties":
+					return r.properties("")
+				case "runtime":
+					return r.object(func(name string) error {
+						m.unseen[name] = true
+						return r.dec.SkipValue()
+					})
 				}
-				return r.properties("")
+				return r.dec.SkipValue()
 			})
 		})
 	})
@@ -124,6 +145,12 @@ func parseMapping(body []byte) (*mapping, error) {
 	}
 	if _, err := r.dec.ReadToken(); err != io.EOF {
 		return nil, fmt.Errorf("reading a mapping: something follows it")
+	}
+	for _, target := range r.targets {
+		m.unseen[target] = true
+	}
+	for alias := range r.aliases {
+		m.unseen[alias] = true
 	}
 	m.texts = slices.DeleteFunc(m.texts, func(path string) bool { return slices.Contains(r.targets, path) })
 	for alias, path := range r.aliases {

@@ -60,22 +60,26 @@ func (m *metrics) response(status int) {
 	m.responses.WithLabelValues(code).Inc()
 }
 
-func (m *metrics) search(s *record, outcome string) {
-	m.searches.WithLabelValues(s.rule, outcome, string(s.reason)).Inc()
-	for _, stage := range append(s.times(), stageTime{"total", s.total}) {
-		if stage.took > 0 {
-			m.stages.WithLabelValues(stage.name).Observe(stage.took.Seconds())
+// journey counts the searches of a request, and once the time that they spent together.
+func (m *metrics) journey(j *journey) {
+	for _, s := range j.searches {
+		m.searches.WithLabelValues(s.rule, j.outcome(s), string(s.reason)).Inc()
+		if s.remembered {
+			continue
 		}
-	}
-	if !s.remembered {
 		for _, stage := range s.stages {
 			if stage.Scored > 0 {
 				m.scored.WithLabelValues(stage.Model).Add(float64(stage.Scored))
 			}
 		}
 	}
-	m.widened.Add(float64(s.widened))
-	if s.again != "" {
-		m.again.WithLabelValues(string(s.again)).Inc()
+	for _, stage := range append(j.times(), stageTime{"total", j.total}) {
+		if stage.took > 0 {
+			m.stages.WithLabelValues(stage.name).Observe(stage.took.Seconds())
+		}
+	}
+	m.widened.Add(float64(j.widened))
+	if j.repeated != "" {
+		m.again.WithLabelValues(string(j.repeated)).Inc()
 	}
 }

@@ -16,24 +16,24 @@ import (
 // unless a deadline had cut the scoring short somewhere else. So the order that was shown first is kept for a while, and cut from again.
 const (
 	pagesKept = time.Minute
-	maxPages  = 4096 // of some 16 bytes a hit: 3 MB of windows of 50
+	maxPages  = 4096 // of some 20 bytes a hit: 4 MB of windows of 50
 )
 
-// A search for which shards failed is sent as it came for a while, and not first as we would like it: asking for everything twice would
-// double the load on a cluster in trouble.
+// A search that could not be widened, because shards failed or the cluster refused it, is sent as it came for a while, and not first as we
+// would like it: asking for everything twice would double the load on a cluster in trouble.
 const (
-	partialKept = time.Minute
-	maxPartial  = 1024
+	unfitKept = time.Minute
+	maxUnfit  = 1024
 )
 
 // pageKey is a digest of what an order depends on: rule and models, words, and the window with its texts, which also keeps what one client
 // may see from another.
 type pageKey [sha256.Size]byte
 
-func newPageKey(rule Rule, words string, answer *search.Response, hits []rerank.Hit) pageKey {
+func newPageKey(rule, version, words string, answer *search.Response, hits []rerank.Hit) pageKey {
 	d := sha256.New()
-	text(d, rule.Name)
-	text(d, rule.Version)
+	text(d, rule)
+	text(d, version)
 	text(d, words)
 	number(d, uint64(len(hits)))
 	for i, hit := range hits {
@@ -62,8 +62,9 @@ type searchKey [sha256.Size]byte
 func (s *searching) key() searchKey {
 	d := sha256.New()
 	text(d, s.indices)
-	text(d, s.req.URL.RawQuery)
-	d.Write(s.body)
+	rawQuery, body := s.parsed.Original()
+	text(d, rawQuery)
+	d.Write(body)
 	return searchKey(d.Sum(nil))
 }
 
@@ -71,6 +72,7 @@ func (s *searching) key() searchKey {
 type ranked struct {
 	order  []int32   // nil: as the cluster has it
 	scores []float32 // in order's order
+	logits []float32 // in order's order; NaN where the model did not judge
 	stages []rerank.Report
 }
 
@@ -81,14 +83,36 @@ func newRanked(ranking rerank.Ranking) *ranked {
 	r := &ranked{stages: ranking.Stages}
 	for _, stage := range ranking.Stages {
 		if stage.Scored > 0 {
-			r.order, r.scores = make([]int32, len(ranking.Order)), make([]float32, len(ranking.Order))
+			n := len(ranking.Order)
+			r.order, r.scores, r.logits = make([]int32, n), make([]float32, n), make([]float32, n)
 			for i := range ranking.Order {
-				r.order[i], r.scores[i] = int32(ranking.Order[i]), float32(ranking.Scores[i])
+				r.order[i], r.scores[i], r.logits[i] = int32(ranking.Order[i]), float32(ranking.Scores[i]), float32(math.NaN())
+				if i < len(ranking.Logits) {
+					r.logits[i] = float32(ranking.Logits[i])
+				}
 			}
 			break
 		}
 	}
 	return r
+}
+
+// judged returns what the model said of the window, by place; NaN where it did not.
+func (r *ranked) judged() []float64 {
+	logits := make([]float64, len(r.logits))
+	for i, logit := range r.logits {
+		logits[i] = float64(logit)
+	}
+	return logits
+}
+
+// below returns which of the hits of an answer the model judged to be worth less than a least score.
+func (r *ranked) below(least float64, hits int) []bool {
+	drop := make([]bool, hits)
+	for place, logit := range r.logits {
+		drop[r.order[place]] = float64(logit) < least // never true of NaN
+	}
+	return drop
 }
 
 // page returns the order and the scores to show for all hits of an answer, of which the window is the first part. What follows the window

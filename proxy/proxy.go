@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rerankd/rerankd/proxy/search"
 )
 
 // Options are what a Handler keeps over all snapshots.
@@ -33,7 +35,7 @@ type Handler struct {
 	live    atomic.Pointer[live]
 	forward *httputil.ReverseProxy
 	pages   *bounded[pageKey, *ranked]
-	partial *bounded[searchKey, struct{}] // searches for which shards failed lately
+	unfit   *bounded[searchKey, search.Reason] // searches that could not be widened lately, and why
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
@@ -52,7 +54,7 @@ func New(s *Snapshot, o Options) *Handler {
 		log:     o.Logger,
 		now:     o.Now,
 		pages:   newBounded[pageKey, *ranked](maxPages, pagesKept, o.Now),
-		partial: newBounded[searchKey, struct{}](maxPartial, partialKept, o.Now),
+		unfit:   newBounded[searchKey, search.Reason](maxUnfit, unfitKept, o.Now),
 	}
 	h.forward = &httputil.ReverseProxy{
 		Rewrite:      rewrite,
@@ -98,12 +100,12 @@ func (h *Handler) acquire() *live {
 
 // call is one request on its way through, found in its context by the transport and the error handler.
 type call struct {
-	live   *live
-	ctx    context.Context // the client's own: see transport.RoundTrip
-	body   *clientBody     // nil where the request has none
-	said   instructions    // what its headers say to us
-	search *record         // nil where the request is no search
-	held   ledger          // bytes buffered for it
+	live    *live
+	ctx     context.Context // the client's own: see transport.RoundTrip
+	body    *clientBody     // nil where the request has none
+	said    instructions    // what its headers say to us
+	journey *journey        // nil where the request is no search
+	held    ledger          // bytes buffered for it
 }
 
 type callKey struct{}
@@ -138,8 +140,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	defer func() {
-		if c.search != nil {
-			c.search.total = time.Since(start)
+		if c.journey != nil {
+			c.journey.total = time.Since(start)
 			h.finish(c, out.status)
 		}
 		h.metrics.response(out.status)

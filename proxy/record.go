@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,14 +24,8 @@ type record struct {
 	fields        []string      // what was read of the hits
 
 	stages     []rerank.Report
-	answered   bool // the cluster has
 	applied    bool
-	remembered bool          // the order is one that was shown before
-	again      search.Reason // why the client's own request was sent after all; "" where it was not
-	widened    int64         // bytes of the answer to a request that asked for more than the client did
-
-	cluster, widening, ranking, splicing, total time.Duration
-	debug                                       bool
+	remembered bool // the order is one that was shown before
 }
 
 // skip notes the first thing that stood in the way.
@@ -40,10 +35,28 @@ func (s *record) skip(reason search.Reason, detail string, err error) {
 	}
 }
 
+// journey is what is told of one request to a search endpoint, and of the searches in it.
+type journey struct {
+	endpoint endpoint
+	searches []*record
+	answered bool          // the cluster has
+	repeated search.Reason // why the client's own request was sent after all; "" where it was not
+	widened  int64         // bytes of the answers to requests that asked for more than the client did
+
+	cluster, widening, ranking, splicing, total time.Duration
+}
+
+// skip notes what stands in the way of all searches.
+func (j *journey) skip(reason search.Reason, detail string, err error) {
+	for _, s := range j.searches {
+		s.skip(reason, detail, err)
+	}
+}
+
 // outcome is applied, skipped (the client has the cluster's order), or failed (it has no answer of the cluster's).
-func (s *record) outcome() string {
+func (j *journey) outcome(s *record) string {
 	switch {
-	case !s.answered:
+	case !j.answered:
 		return "failed"
 	case s.applied:
 		return "applied"
@@ -51,32 +64,63 @@ func (s *record) outcome() string {
 	return "skipped"
 }
 
-// header says in one line what was done:
+// header says in one line what was done. Where several searches came in one request it counts them, and tells of the models together;
+// the reason is the first search's.
 //
 //	applied; model="small"; window=40; scored=38; ms=291
 //	skipped; reason=sort
-func (s *record) header() string {
-	if !s.applied {
-		return "skipped; reason=" + string(s.reason)
-	}
+//	applied; searches=3; reranked=2; model="small"; window=80; scored=71; ms=298
+func (j *journey) header() string {
 	var b strings.Builder
+	reranked, remembered := 0, true
+	var stages []rerank.Report
+	for _, s := range j.searches {
+		if !s.applied {
+			continue
+		}
+		reranked++
+		remembered = remembered && s.remembered
+		for _, stage := range s.stages {
+			if at := slices.IndexFunc(stages, func(r rerank.Report) bool { return r.Model == stage.Model }); at >= 0 && reranked > 1 {
+				stages[at].Window += stage.Window
+				stages[at].Scored += stage.Scored
+			} else {
+				stages = append(stages, stage)
+			}
+		}
+	}
+	if reranked == 0 {
+		b.WriteString("skipped; reason=")
+		if len(j.searches) > 0 {
+			b.WriteString(string(j.searches[0].reason))
+		}
+		j.count(&b, reranked)
+		return b.String()
+	}
 	b.WriteString("applied")
-	for _, stage := range s.stages {
+	j.count(&b, reranked)
+	for _, stage := range stages {
 		if stage.Scored > 0 {
 			fmt.Fprintf(&b, "; model=%s; window=%d; scored=%d", quoted(stage.Model), stage.Window, stage.Scored)
 		}
 	}
-	fmt.Fprintf(&b, "; ms=%d", s.ranking.Milliseconds())
-	if s.remembered {
+	fmt.Fprintf(&b, "; ms=%d", j.ranking.Milliseconds())
+	if remembered {
 		b.WriteString("; remembered")
 	}
 	return b.String()
 }
 
+func (j *journey) count(b *strings.Builder, reranked int) {
+	if j.endpoint.several() {
+		fmt.Fprintf(b, "; searches=%d; reranked=%d", len(j.searches), reranked)
+	}
+}
+
 // timing is the value of Server-Timing. What did not happen is left out.
-func (s *record) timing() string {
+func (j *journey) timing() string {
 	var b []byte
-	for _, stage := range s.times() {
+	for _, stage := range j.times() {
 		if stage.took > 0 {
 			if len(b) > 0 {
 				b = append(b, ", "...)
@@ -95,55 +139,75 @@ type stageTime struct {
 }
 
 // times are in the order of the way. Tokenising is a part of the ranking, and the sum over the workers that share it.
-func (s *record) times() []stageTime {
+func (j *journey) times() []stageTime {
 	var tokenising time.Duration
-	if !s.remembered {
+	for _, s := range j.searches {
+		if s.remembered {
+			continue
+		}
 		for _, stage := range s.stages {
 			tokenising += stage.Tokenizing
 		}
 	}
-	return []stageTime{{"cluster", s.cluster}, {"widening", s.widening}, {"tokenising", tokenising}, {"ranking", s.ranking}, {"splicing", s.splicing}}
+	return []stageTime{{"cluster", j.cluster}, {"widening", j.widening}, {"tokenising", tokenising}, {"ranking", j.ranking}, {"splicing", j.splicing}}
 }
 
 // show puts what is told to the client into its answer's headers.
-func (s *record) show(h http.Header) {
-	h.Set(headerRerank, s.header())
-	if timing := s.timing(); timing != "" {
+func (x *exchange) show(h http.Header) {
+	h.Set(headerRerank, x.header())
+	if timing := x.timing(); timing != "" {
 		h.Add("Server-Timing", timing)
 	}
-	if s.debug {
-		h.Set(headerDebug, fmt.Sprintf("rule=%s; query=%s; fields=%s; detail=%s",
+	if !x.call.said.debug {
+		return
+	}
+	h.Del(headerDebug)
+	for _, s := range x.searches[:min(len(x.searches), maxDebug)] {
+		h.Add(headerDebug, fmt.Sprintf("rule=%s; query=%s; fields=%s; detail=%s",
 			quoted(s.rule), quoted(s.words), quoted(strings.Join(s.fields, ",")), quoted(s.detail)))
 	}
 }
 
+// maxDebug bounds for how many searches of one request there is a header; clients refuse answers with too many.
+const maxDebug = 20
+
 // quoted is s as a quoted string of a header: in ASCII, so that words in any script get through.
 func quoted(s string) string { return strconv.QuoteToASCII(s) }
 
-// finish tells of a search when all is over.
+// finish tells of a request's searches when all is over.
 func (h *Handler) finish(c *call, status int) {
-	s := c.search
-	if c.ctx.Err() != nil && !s.answered {
-		s.reason = search.Canceled
+	j := c.journey
+	if c.ctx.Err() != nil && !j.answered {
+		for _, s := range j.searches {
+			s.reason = search.Canceled
+		}
 	}
-	outcome := s.outcome()
-	h.metrics.search(s, outcome)
+	h.metrics.journey(j)
 
 	level, message := slog.LevelDebug, "search"
-	if slow := c.live.SlowSearch; slow > 0 && s.total > slow {
+	if slow := c.live.SlowSearch; slow > 0 && j.total > slow {
 		level, message = slog.LevelWarn, "slow search"
 	}
 	if !h.log.Enabled(context.Background(), level) {
 		return
 	}
-	attrs := []slog.Attr{
-		slog.String("indices", s.indices), slog.String("rule", s.rule), slog.Int("status", status),
-		slog.String("outcome", outcome), slog.String("reason", string(s.reason)),
-		slog.Duration("total", s.total),
+	for i, s := range j.searches {
+		attrs := []slog.Attr{
+			slog.String("indices", s.indices), slog.String("rule", s.rule), slog.Int("status", status),
+			slog.String("outcome", j.outcome(s)), slog.String("reason", string(s.reason)),
+			slog.Duration("total", j.total),
+		}
+		if j.endpoint != endpointSearch {
+			attrs = append(attrs, slog.String("endpoint", string(j.endpoint)), slog.Int("search", i+1), slog.Int("searches", len(j.searches)))
+		}
+		for _, stage := range j.times() {
+			attrs = append(attrs, slog.Duration(stage.name, stage.took))
+		}
+		h.log.LogAttrs(context.Background(), level, message, s.attrs(attrs, j.repeated, c.live.LogQueries)...)
 	}
-	for _, stage := range s.times() {
-		attrs = append(attrs, slog.Duration(stage.name, stage.took))
-	}
+}
+
+func (s *record) attrs(attrs []slog.Attr, repeated search.Reason, words bool) []slog.Attr {
 	for _, stage := range s.stages {
 		attrs = append(attrs, slog.Group("stage", slog.String("model", stage.Model), slog.Int("window", stage.Window),
 			slog.Int("scored", stage.Scored), slog.String("skipped", stage.Skipped), slog.Duration("took", stage.Took)))
@@ -151,8 +215,8 @@ func (h *Handler) finish(c *call, status int) {
 	if s.remembered {
 		attrs = append(attrs, slog.Bool("remembered", true))
 	}
-	if s.again != "" {
-		attrs = append(attrs, slog.String("again", string(s.again)))
+	if repeated != "" {
+		attrs = append(attrs, slog.String("again", string(repeated)))
 	}
 	if s.detail != "" {
 		attrs = append(attrs, slog.String("detail", s.detail))
@@ -160,8 +224,8 @@ func (h *Handler) finish(c *call, status int) {
 	if s.err != nil {
 		attrs = append(attrs, slog.Any("error", s.err))
 	}
-	if c.live.LogQueries {
+	if words {
 		attrs = append(attrs, slog.String("query", s.words))
 	}
-	h.log.LogAttrs(context.Background(), level, message, attrs...)
+	return attrs
 }

@@ -7,33 +7,58 @@ import (
 	"strings"
 )
 
-// route tells whether a request is a search, and on which index expression ("" for all). It reads the path's bytes as they stand on the
-// wire, as the engines do: they skip empty segments, know _search only in this very spelling (%5Fsearch is an index), and split before
-// they unescape, so that a%2F_search is an index too. What is not surely a search is not one.
-func route(method string, u *url.URL) (indices string, ok bool) {
+// An endpoint is a part of the search API that is read here.
+type endpoint string
+
+const (
+	endpointSearch        endpoint = "_search"
+	endpointMulti         endpoint = "_msearch"
+	endpointTemplate      endpoint = "_search/template"
+	endpointMultiTemplate endpoint = "_msearch/template"
+	endpointInference     endpoint = "_inference/rerank"
+)
+
+// several reports whether one request to the endpoint holds any number of searches.
+func (e endpoint) several() bool { return e == endpointMulti || e == endpointMultiTemplate }
+
+// A destination is where a request goes.
+type destination struct {
+	endpoint endpoint
+	indices  string // the index expression of the path, "" for all
+	id       string // of an inference endpoint
+}
+
+// route tells whether a request is for an endpoint that is read here. It reads the path's bytes as they stand on the wire, as the engines
+// do: they skip empty segments, know _search only in this very spelling (%5Fsearch is an index), and split before they unescape, so that
+// a%2F_search is an index too. What is not surely one of ours is not one.
+func route(method string, u *url.URL) (to destination, ok bool) {
 	if method != http.MethodGet && method != http.MethodPost {
-		return "", false
+		return to, false
 	}
-	var segments [2]string
-	n := 0
+	var segments []string
 	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
 		if segment == "" {
 			continue
 		}
-		if n == len(segments) {
-			return "", false
+		if segments = append(segments, segment); len(segments) > 3 {
+			return to, false
 		}
-		segments[n] = segment
-		n++
 	}
-	switch {
-	case n == 1 && segments[0] == "_search":
-		return "", true
-	case n == 2 && segments[1] == "_search":
-		indices, err := url.PathUnescape(segments[0])
-		return indices, err == nil
+	name := strings.Join(segments, "/")
+	if rest, ok := strings.CutPrefix(name, string(endpointInference)+"/"); ok && method == http.MethodPost && !strings.Contains(rest, "/") {
+		id, err := url.PathUnescape(rest)
+		return destination{endpoint: endpointInference, id: id}, err == nil
 	}
-	return "", false
+	index, rest := "", name
+	if len(segments) > 1 && !strings.HasPrefix(name, "_search/") && !strings.HasPrefix(name, "_msearch/") {
+		index, rest, _ = strings.Cut(name, "/")
+	}
+	switch e := endpoint(rest); e {
+	case endpointSearch, endpointMulti, endpointTemplate, endpointMultiTemplate:
+		indices, err := url.PathUnescape(index)
+		return destination{endpoint: e, indices: indices}, err == nil
+	}
+	return to, false
 }
 
 // verdict of a rule on a search.

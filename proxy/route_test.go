@@ -11,34 +11,46 @@ import (
 func TestRouteReadsPathsAsTheEnginesDo(t *testing.T) {
 	for _, tt := range []struct {
 		method, path string
-		indices      string
-		want         bool
+		want         destination // without an endpoint: not one that is read here
 	}{
-		{"GET", "/_search", "", true},
-		{"POST", "/shop/_search", "shop", true},
-		{"POST", "/shop/_search/", "shop", true},
-		{"POST", "//shop//_search", "shop", true},
-		{"POST", "/a,b*,-c/_search", "a,b*,-c", true},
-		{"POST", "/%3Clogs-%7Bnow%2Fd%7D%3E/_search", "<logs-{now/d}>", true},
-		{"POST", "/a%2F_search", "", false},
-		{"POST", "/shop/%5Fsearch", "", false},
-		{"POST", "/_search/scroll", "", false},
-		{"POST", "/_search/template", "", false},
-		{"POST", "/shop/_doc/_search", "", false},
-		{"POST", "/shop/_msearch", "", false},
-		{"POST", "/shop/_SEARCH", "", false},
-		{"PUT", "/shop/_search", "", false},
-		{"HEAD", "/shop/_search", "", false},
-		{"get", "/shop/_search", "", false},
-		{"GET", "/", "", false},
-		{"GET", "/shop", "", false},
+		{"GET", "/_search", destination{endpoint: endpointSearch}},
+		{"POST", "/shop/_search", destination{endpoint: endpointSearch, indices: "shop"}},
+		{"POST", "/shop/_search/", destination{endpoint: endpointSearch, indices: "shop"}},
+		{"POST", "//shop//_search", destination{endpoint: endpointSearch, indices: "shop"}},
+		{"POST", "/a,b*,-c/_search", destination{endpoint: endpointSearch, indices: "a,b*,-c"}},
+		{"POST", "/%3Clogs-%7Bnow%2Fd%7D%3E/_search", destination{endpoint: endpointSearch, indices: "<logs-{now/d}>"}},
+		{"POST", "/_msearch", destination{endpoint: endpointMulti}},
+		{"GET", "/shop/_msearch", destination{endpoint: endpointMulti, indices: "shop"}},
+		{"POST", "/_search/template", destination{endpoint: endpointTemplate}},
+		{"POST", "/shop/_search/template", destination{endpoint: endpointTemplate, indices: "shop"}},
+		{"GET", "/_msearch/template", destination{endpoint: endpointMultiTemplate}},
+		{"GET", "/a,b/_msearch/template", destination{endpoint: endpointMultiTemplate, indices: "a,b"}},
+		{"POST", "/_inference/rerank/my-reranker", destination{endpoint: endpointInference, id: "my-reranker"}},
+		{"POST", "/_inference/rerank/a%2Fb", destination{endpoint: endpointInference, id: "a/b"}},
+		{"GET", "/_inference/rerank/my-reranker", destination{}},
+		{"POST", "/_inference/rerank", destination{}},
+		{"POST", "/_inference/my-reranker", destination{}},
+		{"POST", "/a%2F_search", destination{}},
+		{"POST", "/shop/%5Fsearch", destination{}},
+		{"POST", "/_search/scroll", destination{}},
+		{"POST", "/shop/_search/scroll", destination{}},
+		{"POST", "/shop/_search/template/x", destination{}},
+		{"POST", "/_async_search", destination{}},
+		{"POST", "/_render/template", destination{}},
+		{"POST", "/shop/_doc/_search", destination{}},
+		{"POST", "/shop/_SEARCH", destination{}},
+		{"PUT", "/shop/_search", destination{}},
+		{"HEAD", "/shop/_search", destination{}},
+		{"get", "/shop/_search", destination{}},
+		{"GET", "/", destination{}},
+		{"GET", "/shop", destination{}},
 	} {
 		u, err := url.ParseRequestURI(tt.path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if indices, ok := route(tt.method, u); indices != tt.indices || ok != tt.want {
-			t.Errorf("%s %s: got %q %v, want %q %v", tt.method, tt.path, indices, ok, tt.indices, tt.want)
+		if to, ok := route(tt.method, u); ok && to != tt.want || ok != (tt.want.endpoint != "") {
+			t.Errorf("%s %s: got %+v %v, want %+v", tt.method, tt.path, to, ok, tt.want)
 		}
 	}
 }

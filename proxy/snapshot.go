@@ -31,10 +31,12 @@ type MappingReader interface {
 
 // Rule says how the searches on some indices are reranked.
 type Rule struct {
-	Name     string
-	Indices  []string // patterns with *, exclusions begin with -; empty: every index that is not a system index
-	Fields   []string // read in this order; empty: chosen from the query and the mapping, see [Choose]
-	Template string   // how a hit's text is made of its fields, as [search.ParseTemplate] reads it; "": each field on a line
+	Name      string
+	Indices   []string      // patterns with *, exclusions begin with -; empty: every index that is not a system index
+	Fields    []string      // read in this order; empty: chosen from the query and the mapping, see [Choose]
+	Separator string        // between the texts of Fields; "": a line break
+	Words     search.Policy // which texts of a search are the user's own words; its Fields are taken from this rule
+	Template  string        // how a hit's text is made of its fields, as [search.ParseTemplate] reads it; "": each field on a line
 
 	Window int           // hits that may be reranked; a search may ask for less; 0: 50
 	Budget time.Duration // what reranking may add, counted from the last byte of the cluster's answer; 0: 300 ms
@@ -48,15 +50,18 @@ type Rule struct {
 
 // Limits bound what the proxy holds in memory and for how long it waits. The zero value of each is its default.
 type Limits struct {
-	Request  int64         // bytes of a search's body that are read, and again when decoded; default 1 MiB
-	Response int64         // bytes of a search's answer that are read, and again when decoded; default 16 MiB
-	Buffered int64         // bytes of bodies held for all searches together; default 256 MiB
-	Idle     time.Duration // a client that sends or takes nothing for so long is cut off; default 60 s
+	Request    int64         // bytes of a search's body that are read, and again when decoded; default 1 MiB
+	Response   int64         // bytes of a search's answer that are read, and again when decoded; default 16 MiB
+	Widened    int64         // bytes that the answer for a whole window should not exceed: larger hits make the window smaller; default 4 MiB
+	DearWindow int           // the largest window where each hit costs the cluster extra work; 0: no bound
+	Buffered   int64         // bytes of bodies held for all searches together; default 256 MiB
+	Idle       time.Duration // a client that sends or takes nothing for so long is cut off; default 60 s
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Request = cmp.Or(l.Request, 1<<20)
 	l.Response = cmp.Or(l.Response, 16<<20)
+	l.Widened = cmp.Or(l.Widened, 4<<20)
 	l.Buffered = cmp.Or(l.Buffered, 256<<20)
 	l.Idle = cmp.Or(l.Idle, 60*time.Second)
 	return l
@@ -68,9 +73,11 @@ type Snapshot struct {
 	// method HTTPStatus() int is answered to the client with that status (503: no node reachable, 504: no answer in time); any other
 	// with 502. A request whose Header["X-Idempotency-Key"] is present and empty may be sent a second time, see net/http's Transport.
 	Upstream   http.RoundTripper
-	Mappings   MappingReader // nil: only fields that a rule or a query names are read
-	Rules      []Rule        // the first one that covers a search counts
-	Off        bool          // the kill switch: every search passes, with reason=disabled
+	Mappings   MappingReader    // nil: only fields that a rule or a query names are read
+	Rules      []Rule           // the first one that covers a search counts
+	Inference  map[string]Model // by the ids of inference endpoints that we answer for
+	OpenSearch func() bool      // whether the cluster is known to be an OpenSearch; nil: it is not
+	Off        bool             // the kill switch: every search passes, with reason=disabled
 	Limits     Limits
 	LogQueries bool          // whether a log line may hold the user's words
 	SlowSearch time.Duration // searches that take longer are logged as warnings; 0: none
@@ -83,6 +90,8 @@ type live struct {
 	templates []templateOrErr
 	catalogue *catalogue
 	buffered  *semaphore.Weighted
+	entered   *bounded[principal, struct{}] // clients that the cluster let in lately
+	learned   learned
 	// background is for what is done behind the searches. It ends when another snapshot takes over.
 	background context.Context
 	retire     context.CancelFunc
@@ -100,12 +109,14 @@ func newLive(s *Snapshot, old *live, now func() time.Time) *live {
 	l := &live{Snapshot: *s, templates: make([]templateOrErr, len(s.Rules))}
 	l.Limits = l.Limits.withDefaults()
 	l.buffered = semaphore.NewWeighted(l.Limits.Buffered)
+	l.entered = newBounded[principal, struct{}](maxEntered, enteredKept, now)
+	l.learned = newLearned(now)
 	for i, rule := range s.Rules {
 		switch {
 		case rule.Template != "":
 			l.templates[i].Template, l.templates[i].err = search.ParseTemplate(rule.Template)
 		case len(rule.Fields) > 0:
-			l.templates[i].Template = search.FieldsTemplate(rule.Fields)
+			l.templates[i].Template = search.JoinedTemplate(rule.Fields, cmp.Or(rule.Separator, "\n"))
 		}
 	}
 	if old != nil && same(old.Mappings, s.Mappings) {

@@ -19,8 +19,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// exchange is a request as the cluster saw it, and the response as the client did.
-type exchange struct {
+// witnessed is a request as the cluster saw it, and the response as the client did.
+type witnessed struct {
 	Method, Target, Body, Trailer string
 	Header                        map[string][]string
 	Chunked                       bool
@@ -36,7 +36,7 @@ type exchange struct {
 // A random request has the same effect at the cluster, and the same answer, whether sent directly or through the proxy: also a search
 // that is not reranked in the end.
 func TestTransparency(t *testing.T) {
-	seen := make(chan exchange, 1000)
+	seen := make(chan witnessed, 1000)
 	c := upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -46,7 +46,7 @@ func TestTransparency(t *testing.T) {
 		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Connection"} {
 			delete(header, name)
 		}
-		seen <- exchange{
+		seen <- witnessed{
 			Method: r.Method, Target: r.RequestURI, Body: string(body), Trailer: fmt.Sprint(r.Trailer), Header: header,
 			Chunked: r.TransferEncoding != nil, Length: r.ContentLength,
 		}
@@ -141,7 +141,7 @@ func TestTransparency(t *testing.T) {
 }
 
 // send sends raw bytes, and gathers what both sides saw.
-func send(t *rapid.T, address, method, request string, seen <-chan exchange) exchange {
+func send(t *rapid.T, address, method, request string, seen <-chan witnessed) witnessed {
 	for len(seen) > 0 { // of a request that went wrong
 		<-seen
 	}
@@ -163,7 +163,7 @@ func send(t *rapid.T, address, method, request string, seen <-chan exchange) exc
 	if err != nil {
 		t.Fatalf("%.300q: reading the answer: %v", request, err)
 	}
-	var e exchange
+	var e witnessed
 	switch len(seen) {
 	case 1:
 		e = <-seen

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/rerankd/rerankd/rerank"
@@ -87,6 +88,20 @@ func TestRankProperties(t *testing.T) {
 		}
 		if report := got.Stages[0]; report.Scored != len(scored) || (report.Skipped == "") != (len(scored) > 0) {
 			t.Errorf("got report %+v, want %d scored", report, len(scored))
+		}
+		// A logit stands with the hit that it was given to.
+		for place, i := range got.Order {
+			want := math.NaN()
+			if slices.Contains(scored, i) {
+				logit, err := strconv.ParseFloat(trial.hits[i].Text, 32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = logit
+			}
+			if !equal(got.Logits[place], want) {
+				t.Errorf("got logit %v for hit %d, want %v", got.Logits[place], i, want)
+			}
 		}
 		// Scores are those of the cluster, or agree with the order and can be shown.
 		if len(got.Scores) != len(trial.hits) {

@@ -29,9 +29,12 @@ type Stage struct {
 // Rank never fails a search: what could not be done is said in the Ranking's reports. ctx's deadline bounds the scoring; hits may be
 // longer than the window and are not changed.
 func (r *Ranker) Rank(ctx context.Context, query string, hits []Hit) Ranking {
-	ranking := Ranking{Order: make([]int, len(hits)), Scores: make([]float64, len(hits)), Stages: make([]Report, 0, len(r.Stages))}
+	ranking := Ranking{
+		Order: make([]int, len(hits)), Scores: make([]float64, len(hits)), Logits: make([]float64, len(hits)),
+		Stages: make([]Report, 0, len(r.Stages)),
+	}
 	for i, hit := range hits {
-		ranking.Order[i], ranking.Scores[i] = i, hit.Score
+		ranking.Order[i], ranking.Scores[i], ranking.Logits[i] = i, hit.Score, math.NaN()
 	}
 	values := make([]float64, len(hits)) // by place; NaN where the hit there was not scored
 	for i := range values {
@@ -41,7 +44,7 @@ func (r *Ranker) Rank(ctx context.Context, query string, hits []Hit) Ranking {
 	for _, stage := range r.Stages {
 		places, logits, report := stage.score(ctx, query, hits, ranking.Order)
 		if report.Scored > 0 {
-			r.reorder(ranking.Order, values, places, logits, hits)
+			r.reorder(ranking, values, places, logits, hits)
 			scored = true
 		}
 		ranking.Stages = append(ranking.Stages, report)
@@ -125,22 +128,22 @@ func reason(ctx context.Context, err error) string {
 
 // reorder permutes the scored hits among places, best first, and notes at each of these places the value that put a hit there.
 // Equal values keep their former order.
-func (r *Ranker) reorder(order []int, values []float64, places []int, logits []float32, hits []Hit) {
+func (r *Ranker) reorder(ranking Ranking, values []float64, places []int, logits []float32, hits []Hit) {
 	type judged struct {
-		hit   int
-		value float64
+		hit          int
+		logit, value float64
 	}
 	block := make([]judged, len(places))
 	scores := make([]float64, len(places))
 	for k, place := range places {
-		block[k].hit = order[place]
-		scores[k] = hits[order[place]].Score
+		block[k].hit, block[k].logit = ranking.Order[place], float64(logits[k])
+		scores[k] = hits[ranking.Order[place]].Score
 	}
 	for k, value := range r.Fusion.fuse(logits, scores) {
 		block[k].value = value
 	}
 	slices.SortStableFunc(block, func(a, b judged) int { return cmp.Compare(b.value, a.value) })
 	for k, place := range places {
-		order[place], values[place] = block[k].hit, block[k].value
+		ranking.Order[place], ranking.Logits[place], values[place] = block[k].hit, block[k].logit, block[k].value
 	}
 }

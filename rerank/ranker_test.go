@@ -200,6 +200,7 @@ func TestRankFallsBack(t *testing.T) {
 			want := rerank.Ranking{
 				Order:  []int{0, 1, 2},
 				Scores: []float64{2.3000000000000003, math.NaN(), 4}, // untouched, as odd as they are
+				Logits: []float64{math.NaN(), math.NaN(), math.NaN()},
 				Stages: []rerank.Report{{Model: "small", Window: 3, Skipped: test.skipped}},
 			}
 			if diff := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.IgnoreFields(rerank.Report{}, "Err", "Took")); diff != "" {

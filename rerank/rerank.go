@@ -33,6 +33,9 @@ type Ranking struct {
 	// cluster's _score) and never rise. Where nothing was, and under [ScaleKeep], they are the cluster's own as they came.
 	Scores []float64
 
+	// Logits are what the scorer said, in Order's order: of several stages the last that judged the hit. NaN where none did.
+	Logits []float64
+
 	Stages []Report // one for each stage, in the order in which they ran
 }
 

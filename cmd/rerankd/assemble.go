@@ -22,9 +22,10 @@ import (
 type assembly struct {
 	config  *config.Config
 	backend *backends.Backend
-	models  map[string]*loadedModel // by name in the configuration; only those that a rule in force uses
+	models  map[string]*loadedModel // by name in the configuration; only those that are used
 	keys    []modelKey              // of models
 	rules   []proxy.Rule
+	served  map[string]proxy.Model // by the ids of inference endpoints
 	close   func()
 }
 
@@ -65,6 +66,21 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			}
 		}
 	}
+	use := func(name string) (*loadedModel, error) {
+		if m, ok := a.models[name]; ok {
+			return m, nil
+		}
+		m, k, release, err := p.openModel(ctx, name, c.Models[name])
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err() // nothing is wrong with the model
+			}
+			return nil, modelFault(c, name, err)
+		}
+		releases = append(releases, release)
+		a.models[name], a.keys = m, append(a.keys, k)
+		return m, nil
+	}
 	for i, r := range c.EffectiveRules() {
 		path := fmt.Sprintf("rules[%d]", i)
 		if r.Template != "" {
@@ -73,9 +89,17 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			}
 		}
 		rule := proxy.Rule{
-			Name:       r.Name,
-			Indices:    r.Indices,
-			Fields:     r.Fields,
+			Name:      r.Name,
+			Indices:   r.Indices,
+			Fields:    r.Fields,
+			Separator: r.Separator,
+			Words: search.Policy{
+				MinLength:    r.Words.MinLength,
+				Pointers:     r.Words.Pointers,
+				Filters:      r.Words.Filters,
+				MoreLikeThis: r.Words.MoreLikeThis,
+				Lookups:      r.Words.Lookups,
+			},
 			Template:   r.Template,
 			Window:     r.Stages[0].Window,
 			Budget:     time.Duration(r.Budget),
@@ -85,17 +109,9 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 		}
 		if !rule.Off {
 			stage := r.Stages[0]
-			m, ok := a.models[stage.Model]
-			if !ok {
-				var k modelKey
-				if m, k, release, err = p.openModel(ctx, stage.Model, c.Models[stage.Model]); err != nil {
-					if ctx.Err() != nil {
-						return nil, ctx.Err() // nothing is wrong with the model
-					}
-					return nil, modelFault(c, stage.Model, err)
-				}
-				releases = append(releases, release)
-				a.models[stage.Model], a.keys = m, append(a.keys, k)
+			m, err := use(stage.Model)
+			if err != nil {
+				return nil, err
 			}
 			if rule.Window == 0 {
 				rule.Window = window(m.cost, rule.Budget, typicalTokens)
@@ -108,6 +124,17 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			rule.Version = ruleVersion(r, rule.Window, m)
 		}
 		a.rules = append(a.rules, rule)
+	}
+	if c.Rerank.IsOff() {
+		return a, nil
+	}
+	a.served = make(map[string]proxy.Model, len(c.Inference))
+	for id, name := range c.Inference {
+		m, err := use(name)
+		if err != nil {
+			return nil, err
+		}
+		a.served[id] = proxy.Model{Name: name, Scorer: m.model, Version: fmt.Sprint(m.key)}
 	}
 	return a, nil
 }
@@ -137,15 +164,19 @@ func modelFault(c *config.Config, name string, err error) error {
 func (a *assembly) snapshot() *proxy.Snapshot {
 	l := a.config.Limits
 	return &proxy.Snapshot{
-		Upstream: a.backend,
-		Mappings: a.backend,
-		Rules:    a.rules,
-		Off:      a.config.Rerank.IsOff(),
+		Upstream:   a.backend,
+		Mappings:   a.backend,
+		Rules:      a.rules,
+		Inference:  a.served,
+		OpenSearch: func() bool { return a.backend.Engine().Kind == config.KindOpenSearch },
+		Off:        a.config.Rerank.IsOff(),
 		Limits: proxy.Limits{
-			Request:  int64(l.Request),
-			Response: int64(l.Response),
-			Buffered: int64(l.Memory),
-			Idle:     time.Duration(l.Idle),
+			Request:    int64(l.Request),
+			Response:   int64(l.Response),
+			Widened:    int64(l.Widened),
+			DearWindow: l.DearWindow,
+			Buffered:   int64(l.Memory),
+			Idle:       time.Duration(l.Idle),
 		},
 		LogQueries: a.config.Log.Queries,
 		SlowSearch: time.Duration(a.config.Log.Slow),

@@ -1,4 +1,4 @@
-// Bench measures what rerankd costs, on this machine and in one run beside what a reader knows: its overhead beside nginx, its memory
+// Bench measures what rerankd costs, on this machine and in one run beside what a reader knows: the reading and writing of searches, its overhead beside nginx, its memory
 // while a gigabyte streams through, and the time of reranking beside a padded batch in Python. It prints Markdown.
 //
 //	make bench
@@ -38,7 +38,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "how `long` one measurement under load takes")
 	flag.Int64Var(&o.stream, "stream", 1<<30, "how many `bytes` are streamed")
 	flag.IntVar(&o.searches, "searches", 10, "how `many` searches of 50 hits a round")
-	parts := flag.String("parts", "overhead,streaming,ranking", "which `parts` to run, in this order")
+	parts := flag.String("parts", "wire,overhead,streaming,ranking", "which `parts` to run, in this order")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -63,7 +63,7 @@ func run(ctx context.Context, out io.Writer, o options, parts []string) error {
 	defer os.RemoveAll(dir)
 
 	describeMachine(ctx, out, o)
-	all := map[string]func(context.Context, io.Writer, string, options) error{"overhead": overhead, "streaming": streaming, "ranking": ranking}
+	all := map[string]func(context.Context, io.Writer, string, options) error{"wire": wire, "overhead": overhead, "streaming": streaming, "ranking": ranking}
 	for _, part := range parts {
 		measure, ok := all[part]
 		if !ok {

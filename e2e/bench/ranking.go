@@ -152,7 +152,7 @@ func fakeCluster(answer *atomic.Pointer[[]byte]) http.Handler {
 func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) error {
 	var err error
 	for range 100 {
-		if _, err = search(ctx, url, answer, j); err == nil {
+		if _, err = searchOnce(ctx, url, answer, j); err == nil {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -160,8 +160,8 @@ func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte
 	return err
 }
 
-// search does one search and returns the score of each hit in the cluster's order. It must have been ranked whole.
-func search(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) ([]float64, error) {
+// searchOnce does one search and returns the score of each hit in the cluster's order. It must have been ranked whole.
+func searchOnce(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) ([]float64, error) {
 	body := searchAnswer(j)
 	answer.Store(&body)
 	request := fmt.Sprintf(`{"size":%d,"query":{"match":{"text":%q}}}`, hits, j.Query)
@@ -209,7 +209,7 @@ func (w *way) search(ctx context.Context, rerankd *process, url string, answer *
 	var all [][]float64
 	began := time.Now()
 	for _, j := range part {
-		scores, err := search(ctx, url, answer, j)
+		scores, err := searchOnce(ctx, url, answer, j)
 		if err != nil {
 			return nil, err
 		}

@@ -22,6 +22,13 @@ import (
 // otherwise, may hold more, but not in earnest.
 const maxSegments = 512
 
+// maxDeep bounds the segments ** of a filter: each of them is still on its way at every level of the response.
+const maxDeep = 16
+
+// Whole is the filter that lets everything through. What an engine writes with it is what [Filter.Apply] takes: any filter makes it read
+// what it otherwise passes on as it was stored (_source) and write that anew, escapes and numbers in its own spelling.
+const Whole = "*"
+
 // Filter is the value of filter_path. It is safe for concurrent use.
 type Filter struct {
 	include []*segment // where paths begin; nil lets all through
@@ -41,7 +48,7 @@ func Parse(value string) (*Filter, error) {
 	if !utf8.ValidString(value) {
 		return nil, errors.New("the filter is not UTF-8")
 	}
-	f, segments := &Filter{}, 0
+	f, segments, deep := &Filter{}, 0, 0
 	for path := range strings.SplitSeq(value, ",") {
 		path = trim(path)
 		if path == "" {
@@ -58,6 +65,12 @@ func Parse(value string) (*Filter, error) {
 		var first *segment
 		for _, name := range slices.Backward(names) {
 			first = &segment{parts: strings.Split(name, "*"), deep: name == "**", follow: first}
+			if first.deep {
+				deep++
+			}
+		}
+		if deep > maxDeep {
+			return nil, fmt.Errorf("the filter has more than %d segments **", maxDeep)
 		}
 		if excluded {
 			f.exclude = append(f.exclude, first)

@@ -12,12 +12,10 @@ const maxGroups = 64
 // A cleaner takes the words out of a query language. It never fails: what the cluster would refuse, the cluster refuses; here it gives
 // some words or none. Clauses that are negated, and values that are no words (ranges, regular expressions, existence), are dropped.
 type cleaner struct {
-	text    string
-	at      int
-	simple  bool // simple_query_string: no fields, ranges, regular expressions, AND or OR; | and + part tokens
-	literal bool // simple_query_string without its NOT operator: - is a character like others
-	words   []string
-	fields  []string // named in the text itself
+	text   string
+	at     int
+	words  []string
+	fields []string // named in the text itself
 }
 
 // cleanQueryString returns the words of a text in Lucene's syntax (query_string, and q in the URL), and the fields that it names.
@@ -25,19 +23,6 @@ func cleanQueryString(text string) (words string, fields []string) {
 	c := cleaner{text: text}
 	c.clauses(0, false)
 	return strings.Join(c.words, " "), c.fields
-}
-
-// cleanSimpleQueryString returns the words of a text in the syntax of simple_query_string; flags are the operators that it allows, as the
-// query spells them, "" for all.
-func cleanSimpleQueryString(text, flags string) string {
-	flags = strings.ToUpper(flags)
-	if flags == "NONE" {
-		return collapse(text)
-	}
-	c := cleaner{text: text, simple: true}
-	c.literal = flags != "" && !strings.Contains(flags, "ALL") && !strings.Contains(flags, "NOT")
-	c.clauses(0, false)
-	return strings.Join(c.words, " ")
 }
 
 // clauses reads clauses up to the end of the text, or of the group that it is within.
@@ -57,9 +42,9 @@ func (c *cleaner) clauses(depth int, drop bool) {
 				c.clauses(depth+1, drop || negated)
 				negated = false
 			}
-		case ch == '+' || ch == '|' || ch == '&' && !c.simple:
+		case ch == '+' || ch == '|' || ch == '&':
 			c.at++
-		case ch == '-' && !c.literal || ch == '!' && !c.simple:
+		case ch == '-' || ch == '!':
 			c.at++
 			negated = true
 		case ch == '"':
@@ -67,11 +52,11 @@ func (c *cleaner) clauses(depth int, drop bool) {
 			c.emit(c.until('"'), drop || negated)
 			c.suffix()
 			negated = false
-		case ch == '/' && !c.simple && strings.IndexByte(c.text[c.at+1:], '/') >= 0:
+		case ch == '/' && strings.IndexByte(c.text[c.at+1:], '/') >= 0:
 			c.at++
 			c.until('/')
 			negated = false
-		case (ch == '[' || ch == '{') && !c.simple:
+		case ch == '[' || ch == '{':
 			c.at++
 			c.untilAny("]}")
 			c.suffix()
@@ -95,11 +80,6 @@ func (c *cleaner) term(depth int, drop, negated bool) bool {
 		return negated
 	}
 	spelled := c.text[start:c.at]
-	if c.simple {
-		c.suffix()
-		c.emit(word, drop || negated)
-		return false
-	}
 	switch spelled {
 	case "AND", "OR":
 		return negated
@@ -135,10 +115,7 @@ func (c *cleaner) field(name string, pattern, negated bool) bool {
 
 // word reads up to a character that ends a term, escapes decoded, wildcards left out; pattern is whether there was one.
 func (c *cleaner) word() (word string, pattern bool) {
-	ends := "():\"[]{}^~!"
-	if c.simple {
-		ends = "()|\"~"
-	}
+	const ends = "():\"[]{}^~!"
 	var b strings.Builder
 	for c.at < len(c.text) {
 		r, size := utf8.DecodeRuneInString(c.text[c.at:])
@@ -151,7 +128,7 @@ func (c *cleaner) word() (word string, pattern bool) {
 			r, size = utf8.DecodeRuneInString(c.text[c.at:])
 			c.at += size
 			b.WriteRune(r)
-		case r == '*' || r == '?' && !c.simple:
+		case r == '*' || r == '?':
 			pattern = true
 		case r != '\\':
 			b.WriteRune(r)
@@ -189,7 +166,7 @@ func (c *cleaner) untilAny(ends string) {
 
 // suffix skips boosts and fuzziness: ^2, ~, ~0.8, ~3^1.5.
 func (c *cleaner) suffix() {
-	for c.at < len(c.text) && (c.text[c.at] == '~' || c.text[c.at] == '^' && !c.simple) {
+	for c.at < len(c.text) && (c.text[c.at] == '~' || c.text[c.at] == '^') {
 		c.at++
 		for c.at < len(c.text) && (c.text[c.at] >= '0' && c.text[c.at] <= '9' || c.text[c.at] == '.') {
 			c.at++

@@ -69,7 +69,16 @@ func TestCleanSimpleQueryString(t *testing.T) {
 		{"all flags", "-red shoes", "ALL", "shoes"},
 		{"no operators", `-red "shoes*`, "NONE", `-red "shoes*`},
 		{"no negation", "-red shoes", "OR|PREFIX", "-red shoes"},
-		{"negation among flags", "-red shoes", "OR|not", "shoes"},
+		{"negation among flags", "-red shoes", "OR|not|WHITESPACE", "shoes"},
+		{"without white space all is one word", "-red shoes", "OR|not", ""},
+		{"a minus before a space", "red - shoes", "", "red shoes"},
+		{"a minus before an operator", "red -| shoes", "", "red shoes"},
+		{"twice negated", "--red ---shoes", "", "red"},
+		{"an open quote", `red -"shoes for`, "", "red shoes for"},
+		{"an open parenthesis", "red -(shoes for", "", "red shoes for"},
+		{"parentheses do not see quotes", `-("red (shoes" for) sale`, "", "red (shoes for sale"},
+		{"a tilde ends a word", "red~ish shoes", "", "red shoes"},
+		{"no parentheses", "-(red shoes) boots", "NOT|WHITESPACE", "shoes) boots"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := cleanSimpleQueryString(test.text, test.flags); got != test.want {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,7 +29,7 @@ type node struct {
 
 // parseNode reads a whole JSON text. Duplicate names are an error, as they are for the clusters.
 func parseNode(src []byte) (*node, error) {
-	p := nodeParser{jsontext.NewDecoder(bytes.NewBuffer(src), jsontext.AllowInvalidUTF8(true)), 0}
+	p := nodeParser{jsontext.NewDecoder(bytes.NewBuffer(src), jsontext.AllowInvalidUTF8(true)), 0, nil}
 	root, err := p.read(0)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,8 @@ func parseNode(src []byte) (*node, error) {
 
 type nodeParser struct {
 	*jsontext.Decoder
-	nodes int // read so far
+	nodes int    // read so far
+	open  []node // the children, so far, of what is being read: each list of them is made once, when its length is known
 }
 
 func (p *nodeParser) read(depth int) (node, error) {
@@ -64,6 +66,7 @@ func (p *nodeParser) read(depth int) (node, error) {
 	}
 	n.start = int(p.InputOffset()) - 1
 	n.begin = n.start
+	first := len(p.open)
 	for next := p.PeekKind(); next != '}' && next != ']'; next = p.PeekKind() {
 		if n.kind == '[' && next == '0' {
 			if err := p.SkipValue(); err != nil {
@@ -87,8 +90,10 @@ func (p *nodeParser) read(depth int) (node, error) {
 		if n.kind == '{' {
 			child.name, child.begin = unquote(name), begin
 		}
-		n.children = append(n.children, child)
+		p.open = append(p.open, child)
 	}
+	n.children = slices.Clone(p.open[first:])
+	p.open = p.open[:first]
 	_, err := p.ReadToken()
 	n.end = int(p.InputOffset())
 	return n, err

@@ -1,8 +1,11 @@
 package search
 
 import (
+	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Override is what one search may say to us in its body:
@@ -17,7 +20,8 @@ type Override struct {
 	Window int    // hits to rerank; 0 where it does not say
 }
 
-// Overrides returns what the body says to us, in ext.rerank. An error means that it is there but says nothing we understand.
+// Overrides returns what the body says to us, in ext.rerank. An error means that it is there but says nothing we understand; where it is
+// OpenSearch's section that is at fault, the error is a [*Refusal] with OpenSearch's own words.
 func (r *Request) Overrides() (Override, error) { return r.override, r.overrideErr }
 
 func (r *Request) readExt() {
@@ -52,9 +56,11 @@ func (r *Request) parseOverride(ext *node) (Override, error) {
 			o.Window, ok = m.whole(r.json)
 			ok = ok && o.Window > 0
 		case "query_context":
-			if o.Query == "" {
-				o.Query = r.contextText(m)
+			text, refusal := r.contextText(m)
+			if refusal != nil {
+				return o, refusal
 			}
+			o.Query = cmp.Or(o.Query, text)
 		default:
 			return o, fmt.Errorf("reading ext.rerank: unknown name %q", m.name)
 		}
@@ -77,25 +83,49 @@ func (o *Override) setMode(n *node, src []byte) error {
 	return nil
 }
 
+const (
+	queryText     = "query_text"
+	queryTextPath = "query_text_path"
+	maxPath       = 1000 // characters of a query_text_path
+)
+
 // contextText reads the words out of OpenSearch's query_context. Its path leads through the request as OpenSearch would write it, where
-// {"match": {"title": "words"}} is spelled out as {"match": {"title": {"query": "words"}}}.
-func (r *Request) contextText(context *node) string {
-	if text, ok := context.get("query_text").str(r.json); ok {
-		return text
+// {"match": {"title": "words"}} is spelled out as {"match": {"title": {"query": "words"}}}, and one clause as a list of one.
+func (r *Request) contextText(context *node) (string, *Refusal) {
+	text, path := context.get(queryText), context.get(queryTextPath)
+	switch {
+	case context.kind != '{':
+		return "", illegalArgument("query_context must be a map")
+	case text != nil && path != nil:
+		return "", illegalArgument("Cannot specify both %q and %q", queryText, queryTextPath)
+	case text != nil:
+		words, ok := text.str(r.json)
+		if !ok {
+			return "", illegalArgument("%s must be a string", queryText) // OpenSearch's cast fails, in words of its own
+		}
+		return words, nil
+	case path == nil:
+		return "", illegalArgument("Must specify either %q or %q", queryText, queryTextPath)
 	}
-	path, _ := context.get("query_text_path").str(r.json)
+	steps, _ := path.str(r.json)
+	if utf8.RuneCountInString(steps) > maxPath {
+		return "", illegalArgument("%s exceeded the maximum path length of %d characters", queryTextPath, maxPath)
+	}
 	at := r.root
-	for path != "" && at != nil {
-		if _, isText := at.str(r.json); isText && path == "query" {
+	for steps != "" && at != nil {
+		if _, isText := at.str(r.json); isText && steps == "query" {
 			break
 		}
-		at, path = at.along(path)
+		at, steps = at.along(steps)
 	}
-	text, _ := at.str(r.json)
-	return text
+	words, ok := at.str(r.json)
+	if !ok {
+		return "", illegalArgument("%s must point to a string field", queryTextPath)
+	}
+	return words, nil
 }
 
-// along takes one step down a dotted path, the longest that a member's name allows, and returns the rest of the path.
+// along takes one step down a dotted path: the longest that a member's name allows, or a place in a list. It returns the rest of the path.
 func (n *node) along(path string) (*node, string) {
 	for name := path; ; {
 		if next := n.get(name); next != nil {
@@ -103,8 +133,13 @@ func (n *node) along(path string) (*node, string) {
 		}
 		cut := strings.LastIndexByte(name, '.')
 		if cut < 0 {
-			return nil, ""
+			break
 		}
 		name = name[:cut]
 	}
+	first, rest, _ := strings.Cut(path, ".")
+	if i, err := strconv.Atoi(first); err == nil && i >= 0 && i < len(n.elements()) {
+		return &n.elements()[i], rest
+	}
+	return nil, ""
 }

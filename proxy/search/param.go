@@ -2,7 +2,10 @@ package search
 
 import (
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // A param is one parameter of a URL's query string, with the bytes that it stands in.
@@ -50,6 +53,34 @@ func (ps params) get(name string) *param {
 		}
 	}
 	return nil
+}
+
+// pretty reads the parameter of that name as the engines do, who take it without a value for true.
+func (ps params) pretty() bool {
+	p := ps.get("pretty")
+	return p != nil && p.value != "false"
+}
+
+// whole returns the edits that ask for the whole response, as a filter writes it.
+func (ps params) whole() []edit {
+	var edits []edit
+	for _, p := range ps {
+		if p.name == "filter_path" {
+			edits = append(edits, edit{p.start, p.end, "filter_path=" + filterpath.Whole})
+		}
+	}
+	return edits
+}
+
+// without returns the edits that take out all parameters of those names.
+func (ps params) without(rawQuery string, names ...string) []edit {
+	var edits []edit
+	for _, p := range ps {
+		if slices.Contains(names, p.name) {
+			edits = append(edits, edit{p.start, min(p.end+1, len(rawQuery)), ""})
+		}
+	}
+	return edits
 }
 
 // list returns the names in a comma-separated parameter.

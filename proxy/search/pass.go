@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // forbid records why the search must pass; the first reason stands.
@@ -15,6 +17,9 @@ func (r *Request) forbid(reason Reason, detail string) {
 
 // judge goes through everything that the search says and looks for what forbids reranking it. What it does not know forbids it too.
 func (r *Request) judge() {
+	if hybrid := r.root.get("query").get("hybrid"); hybrid != nil {
+		r.judgeHybrid(hybrid)
+	}
 	for i := range r.params {
 		r.judgeParam(&r.params[i])
 	}
@@ -27,6 +32,7 @@ func (r *Request) judge() {
 		}
 	}
 	r.judgeSort()
+	r.judgeFilter()
 	if r.size == 0 {
 		if r.root.get("aggs") != nil || r.root.get("aggregations") != nil {
 			r.forbid(AggregationOnly, "")
@@ -38,7 +44,8 @@ func (r *Request) judge() {
 func (r *Request) judgeParam(p *param) {
 	switch p.name {
 	case "allow_no_indices", "allow_partial_search_results", "analyze_wildcard", "analyzer", "batched_reduce_size", "cancel_after_time_interval",
-		"ccs_minimize_roundtrips", "default_operator", "df", "docvalue_fields", "error_trace", "expand_wildcards", "force_synthetic_source", "from",
+		"ccs_minimize_roundtrips", "default_operator", "df", "docvalue_fields", "error_trace", "expand_wildcards", "explain",
+		"force_synthetic_source", "from",
 		"human", "ignore_throttled", "ignore_unavailable", "include_named_queries_score", "lenient", "max_concurrent_shard_requests",
 		"min_compatible_shard_node", "phase_took", "pre_filter_shard_size", "preference", "pretty", "project_routing", "q", "request_cache",
 		"rest_total_hits_as_int", "routing", "seq_no_primary_term", "size", "sort", "source", "_source", "_source_excludes",
@@ -47,12 +54,7 @@ func (r *Request) judgeParam(p *param) {
 
 	case "stored_fields":
 		r.judgeStored(r.params.list(p.name))
-	case "explain":
-		if p.value != "false" {
-			r.forbid(Unsupported, "explain")
-		}
-	case "filter_path":
-		r.forbid(Format, "filter_path")
+	case "filter_path": // see judgeFilter
 	case "format":
 		if p.value != "json" {
 			r.forbid(Format, "format="+p.value)
@@ -76,26 +78,22 @@ func (r *Request) judgeParam(p *param) {
 
 func (r *Request) judgeMember(m *node) {
 	switch m.name {
-	case "_source", "aggregations", "aggs", "collapse", "derived", "docvalue_fields", "fields", "from", "highlight", "include_named_queries_score",
+	case "_source", "aggregations", "aggs", "collapse", "derived", "docvalue_fields", "explain", "fields", "from", "highlight", "include_named_queries_score",
 		"indices_boost", "knn", "min_score", "post_filter", "profile", "query", "runtime_mappings", "script_fields", "seq_no_primary_term", "size",
 		"sort", "stats", "suggest", "terminate_after", "timeout", "track_scores", "track_total_hits", "version":
 
 	case "stored_fields":
 		r.judgeStored(names(m, r.json))
-	case "explain":
-		if m.isTrue(r.json) {
-			r.forbid(Unsupported, "explain")
-		}
 	case "ext":
-		for _, section := range m.children {
-			if section.name != "rerank" && section.name != "ubi" {
-				r.forbid(Unsupported, "ext."+section.name)
-			}
+		for i := range m.children {
+			r.judgeExt(&m.children[i])
 		}
 	case "pit", "slice":
 		r.forbid(PIT, "")
+	case "rank":
+		r.judgeRank(m)
 	case "rescore":
-		r.judgeRescore(m)
+		r.rescored = r.smallestRescore(m)
 	case "retriever":
 		r.judgeRetriever(m)
 	case "search_after":
@@ -103,8 +101,25 @@ func (r *Request) judgeMember(m *node) {
 	case "search_pipeline":
 		name, _ := m.str(r.json)
 		r.judgePipeline(name)
-	default: // rank, sub_searches and whatever comes next among them
+	case "sub_searches":
+		r.paged = cmp.Or(r.paged, "sub_searches")
+	default:
 		r.forbid(Unsupported, m.name)
+	}
+}
+
+// judgeFilter reads filter_path. Where the filter lets no hits through there is nothing to rerank, and where engines differ in what it
+// leaves, we cannot do as they do.
+func (r *Request) judgeFilter() {
+	p := r.params.get("filter_path")
+	if p == nil {
+		return
+	}
+	var err error
+	if r.filter, err = filterpath.Parse(p.value); err != nil {
+		r.forbid(Format, "filter_path: "+err.Error())
+	} else if r.filter != nil && !r.filter.Passes("hits", "hits") {
+		r.forbid(Format, "filter_path lets no hits through")
 	}
 }
 
@@ -112,6 +127,19 @@ func (r *Request) judgeMember(m *node) {
 func (r *Request) judgeStored(fields []string) {
 	if slices.Contains(fields, "_none_") {
 		r.forbid(Unsupported, "stored_fields _none_")
+	}
+}
+
+// judgeExt knows the sections that only add to a response: what a pipeline's processors are told (ml_inference), the features of each hit
+// (ltr_log). They may cost what they like for each hit, so that they see the client's page and no more. Others change the order that the
+// client is to see (mmr, personalize_request_parameters), or what is generated from it (generative_qa_parameters).
+func (r *Request) judgeExt(section *node) {
+	switch section.name {
+	case "rerank", "ubi":
+	case "ml_inference", "ltr_log":
+		r.paged = cmp.Or(r.paged, "ext."+section.name)
+	default:
+		r.forbid(Unsupported, "ext."+section.name)
 	}
 }
 
@@ -123,12 +151,32 @@ func (r *Request) judgePipeline(name string) {
 	case r.queryContext:
 		r.forbid(Unsupported, "a search pipeline that reranks")
 	default:
-		r.fixed = "a search pipeline"
+		r.paged = cmp.Or(r.paged, "a search pipeline")
 	}
 }
 
-// judgeRescore bounds the window by the smallest one that is rescored; hits after it carry scores of another kind.
-func (r *Request) judgeRescore(m *node) {
+// judgeHybrid lets a hybrid query be asked for as many hits as each of its queries is said to give (OpenSearch 2.19 and later). Where it
+// does not say, they give as many as the page has, and another size would make other scores.
+func (r *Request) judgeHybrid(m *node) {
+	depth, ok := m.get("pagination_depth").whole(r.json)
+	if ok && r.from+r.size <= depth {
+		r.fixed, r.limit = "", depth
+	}
+}
+
+// judgeRank keeps the page as it is where Elasticsearch 8.8 to 8.16 fuses the ranks of several searches.
+func (r *Request) judgeRank(m *node) {
+	for _, kind := range m.children {
+		if kind.name != "rrf" {
+			r.forbid(Unsupported, "rank."+kind.name)
+		}
+	}
+	r.paged = cmp.Or(r.paged, "rank")
+}
+
+// smallestRescore returns how many hits all of the rescorers treat alike; hits after them carry scores of another kind.
+func (r *Request) smallestRescore(m *node) int {
+	smallest := 0
 	for _, rescore := range m.elements() {
 		size := 10
 		if n := rescore.get("window_size"); n != nil {
@@ -137,30 +185,11 @@ func (r *Request) judgeRescore(m *node) {
 				r.forbid(Unsupported, "rescore.window_size")
 			}
 		}
-		if r.rescored == 0 || size < r.rescored {
-			r.rescored = size
+		if smallest == 0 || size < smallest {
+			smallest = size
 		}
 	}
-}
-
-// judgeRetriever lets a standard retriever through that is a query by another name.
-func (r *Request) judgeRetriever(m *node) {
-	for _, kind := range m.children {
-		if kind.name != "standard" {
-			r.forbid(Unsupported, "retriever "+kind.name)
-		}
-		for _, option := range kind.children {
-			switch option.name {
-			case "query", "filter", "min_score", "collapse", "terminate_after", "_name":
-			case "search_after":
-				r.forbid(SearchAfter, "")
-			case "sort":
-				r.forbid(Sort, "retriever.standard.sort")
-			default:
-				r.forbid(Unsupported, "retriever.standard."+option.name)
-			}
-		}
-	}
+	return smallest
 }
 
 // judgeSort forbids every order but the one by falling score. The URL's keys come after the body's, they do not replace them. Sorted by
@@ -217,6 +246,13 @@ func (r *Request) readSource() {
 	}
 	if r.root.get("stored_fields") != nil || r.params.get("stored_fields") != nil {
 		r.sourceWhole = false
+	}
+	for _, list := range []string{"runtime_mappings", "derived"} {
+		if m := r.root.get(list); m != nil && m.kind == '{' {
+			for _, field := range m.children {
+				r.unsourced = append(r.unsourced, field.name)
+			}
+		}
 	}
 	for _, list := range []string{"fields", "docvalue_fields", "stored_fields"} {
 		for _, field := range r.root.get(list).elements() {

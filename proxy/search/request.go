@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // Request is a search as a client sent it, read but not changed. It keeps the slices that it was parsed from.
@@ -21,18 +23,25 @@ type Request struct {
 	fields             []string
 	reason             Reason
 	detail             string
-	fixed              string   // what makes the hits that match follow the size of the page; "" where nothing does
-	rescored           int      // hits that a rescorer treats alike; 0 where there is none
+	fixed              string   // a query whose hits follow the size of the page; "" where there is none
+	paged              string   // what else must see the client's page and no more; "" where nothing does
+	rescored           int      // hits that the cluster itself treats alike; 0 where that is all of them
+	limit              int      // hits that may be asked for at most; 0 where there is no such limit
 	sourceWhole        bool     // _source comes unfiltered
+	unsourced          []string // fields that the request itself makes up
 	asked              []string // patterns of what the client gets in the hits' fields without us
 	override           Override
 	overrideErr        error
 	queryContext, ours bool // ext.rerank has OpenSearch's section; has members that are ours
+	reranker           *Reranker
+	filter             *filterpath.Filter // of the response; nil: it comes whole
 }
 
 // Parse reads a search: the query string of its URL as it stands on the wire, and its body, nil where there is none. An error means that
 // this is not JSON, or not a search that a cluster would accept; it is to be forwarded as it came.
-func Parse(rawQuery string, body []byte) (*Request, error) {
+func Parse(rawQuery string, body []byte) (*Request, error) { return parse(Policy{}, rawQuery, body) }
+
+func parse(p Policy, rawQuery string, body []byte) (*Request, error) {
 	r := &Request{rawQuery: rawQuery, body: body, size: 10}
 	var err error
 	if r.params, err = parseParams(rawQuery); err != nil {
@@ -59,9 +68,10 @@ func Parse(rawQuery string, body []byte) (*Request, error) {
 		return nil, err
 	}
 	r.readExt()
-	r.readWords()
+	r.readWords(p)
 	r.readSource()
 	r.judge()
+	r.readReranker()
 	return r, nil
 }
 
@@ -88,38 +98,6 @@ func (r *Request) readPage() error {
 	return nil
 }
 
-// readWords collects the texts of the search, and decides which are the user's words. A q in the URL takes the place of the body's query.
-func (r *Request) readWords() {
-	w := walker{src: r.json}
-	all := scope{boost: 1, tier: typed}
-	if r.override.Query != "" {
-		w.add("ext", "ext.rerank", r.override.Query, isQuoted(r.override.Query), nil, scope{boost: 1, tier: override})
-	}
-	if user, ok := r.root.get("ext").get("ubi").get("user_query").str(r.json); ok {
-		w.add("ext", "ext.ubi.user_query", user, isQuoted(user), nil, scope{boost: 1, tier: observed})
-	}
-	if q := r.params.get("q"); q != nil {
-		text, named := cleanQueryString(bounded(q.value))
-		w.add("query_string", "q", text, isQuoted(q.value), append(r.params.list("df"), named...), all)
-		w.query(r.root.get("query"), "query", all.not("q in the URL takes its place"))
-	} else {
-		w.query(r.root.get("query"), "query", all)
-	}
-	standard := r.root.get("retriever").get("standard")
-	w.query(standard.get("query"), "retriever.standard.query", all)
-	w.each(standard.get("filter"), "retriever.standard.filter", all.not("filter"))
-	for i, knn := range r.root.get("knn").elements() {
-		w.knn(&knn, fmt.Sprintf("knn[%d]", i), all)
-	}
-	r.words = choose(w.found)
-	r.lookup = isLookup(w.found, r.words)
-	r.fields = chosenFields(w.found)
-	r.found, r.fixed = w.found, w.fixed
-	if w.unknown != "" {
-		r.forbid(Unsupported, "query "+w.unknown)
-	}
-}
-
 // From returns how many hits precede the client's page; the cluster's default is 0.
 func (r *Request) From() int { return r.from }
 
@@ -127,24 +105,28 @@ func (r *Request) From() int { return r.from }
 func (r *Request) Size() int { return r.size }
 
 // Window returns how many of the first hits may be reranked where want are wished for. It is less than want where the cluster itself
-// treats only so many hits alike (a rescore window), or where asking for more hits would change which ones match (a knn search whose k
-// follows size, a hybrid query, a search pipeline); then it is the first page, and 0 for the others. A page that begins at Window or after it is beyond the
-// window.
+// treats only so many hits alike (a rescore window) or gives no more (a retriever's rank_window_size, a hybrid query's pagination_depth),
+// or where asking for more hits would change which ones match, or what is made of them (a knn search whose k follows size, a hybrid query,
+// ranks that are fused, a search pipeline); then it is the first page, and 0 for the others. A page that begins at Window or after it is
+// beyond the window.
 func (r *Request) Window(want int) int {
-	if r.rescored > 0 {
-		want = min(want, r.rescored)
+	for _, most := range []int{r.rescored, r.limit} {
+		if most > 0 {
+			want = min(want, most)
+		}
 	}
-	switch {
-	case r.fixed != "" && r.from > 0:
-		return 0
-	case r.fixed != "":
+	if r.fixed != "" || r.paged != "" {
+		if r.from > 0 {
+			return 0
+		}
 		want = min(want, r.size)
 	}
 	return max(want, 0)
 }
 
 // Words returns the user's own words, with the syntax of query languages taken off and white space collapsed, or "" where there are none.
-// What the body says outright, in ext.rerank or ext.ubi, comes before what the query says.
+// What the body says outright (ext.rerank, ext.ubi, a reranker's inference_text, a rule's match_criteria) comes before what the query says,
+// and that before what is only in a rescore query or a filter.
 func (r *Request) Words() string { return r.words }
 
 // Lookup reports whether the words name one thing: a single token with a digit in it, an e-mail address or a URL, or a query that is
@@ -152,13 +134,7 @@ func (r *Request) Words() string { return r.words }
 func (r *Request) Lookup() bool { return r.lookup }
 
 // WordsWhy returns every text of the search in the order in which they are considered, with what became of it.
-func (r *Request) WordsWhy() []Leaf {
-	leaves := make([]Leaf, len(r.found))
-	for i, f := range r.found {
-		leaves[i] = f.Leaf
-	}
-	return leaves
-}
+func (r *Request) WordsWhy() []Leaf { return leaves(r.found) }
 
 // Fields returns the fields that the query's own texts are matched against, boosts taken off and wildcards kept, the highest boost
 // first, then in order of appearance. Fields of other documents (has_child, has_parent) and vectors are not among them.
@@ -167,3 +143,17 @@ func (r *Request) Fields() []string { return r.fields }
 // Pass returns why this search must reach the cluster as [Request.Original] says, and a detail for the log. The empty Reason means that
 // it may be reranked. It judges the request's form, not its words: [Request.Words] may still be empty.
 func (r *Request) Pass() (reason Reason, detail string) { return r.reason, r.detail }
+
+// Filtered reports whether the client wants but a part of the response, by filter_path; see [Widened.Filter].
+func (r *Request) Filtered() bool { return r.filter != nil }
+
+// Pretty reports whether the client wants the response indented.
+func (r *Request) Pretty() bool { return r.params.pretty() }
+
+// Explain reports whether the search asks for an explanation of each hit's score.
+func (r *Request) Explain() bool {
+	if p := r.params.get("explain"); p != nil {
+		return p.value != "false"
+	}
+	return r.root.get("explain").isTrue(r.json)
+}

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,13 +99,18 @@ func TestPass(t *testing.T) {
 		{"aggregations alone", "", `{"size":0,"aggs":{"a":{}}}`, AggregationOnly},
 		{"yaml", "format=yaml", "", Format},
 		{"json", "format=json", "", ""},
-		{"filter_path", "filter_path=hits", "", Format},
+		{"filter_path that lets hits through", "filter_path=hits", "", ""},
+		{"filter_path within hits", "filter_path=took,**._id", "", ""},
+		{"empty filter_path", "filter_path=", "", ""},
+		{"filter_path without hits", "filter_path=took,hits.total", "", Format},
+		{"filter_path that excludes hits", "filter_path=-hits", "", Format},
+		{"the last of two", "filter_path=hits&filter_path=took", "", Format},
+		{"filter_path that engines read otherwise", "filter_path=hits..hits", "", Format},
 		{"cbor source", "source=%7B%7D&source_content_type=application/cbor", "", Format},
 		{"source of no type", "source=%7B%7D", "", MalformedRequest}, // an error, unless its text moves to the body
-		{"explain", "explain", "", Unsupported},
-		{"explain, body", "", `{"explain":true}`, Unsupported},
-		{"rank", "", `{"rank":{"rrf":{}}}`, Unsupported},
-		{"rrf", "", `{"retriever":{"rrf":{"retrievers":[]}}}`, Unsupported},
+		{"explain", "explain", `{"explain":true}`, ""},
+		{"rank by rrf", "", `{"rank":{"rrf":{"rank_window_size":20}},"sub_searches":[{"query":{}}]}`, ""},
+		{"rank by something else", "", `{"rank":{"quantum":{}}}`, Unsupported},
 		{"standard retriever", "", `{"retriever":{"standard":{"query":{"match_all":{}},"min_score":1}}}`, ""},
 		{"standard retriever, sorted", "", `{"retriever":{"standard":{"sort":["price"]}}}`, Sort},
 		{"standard retriever, after", "", `{"retriever":{"standard":{"search_after":[1]}}}`, SearchAfter},
@@ -114,7 +120,10 @@ func TestPass(t *testing.T) {
 		{"unknown parameter", "quantum=true", "", Unsupported},
 		{"indices in the url", "index=other", "", Unsupported},
 		{"unknown query", "", `{"query":{"bool":{"filter":{"quantum":{}}}}}`, Unsupported},
-		{"unknown extension", "", `{"ext":{"generative_qa_parameters":{}}}`, Unsupported},
+		{"unknown extension", "", `{"ext":{"quantum":{}}}`, Unsupported},
+		{"an extension by which an answer is generated", "", `{"ext":{"generative_qa_parameters":{}}}`, Unsupported},
+		{"extensions by which the order is another", "", `{"ext":{"mmr":{}}}`, Unsupported},
+		{"extensions that add to the hits", "", `{"ext":{"ltr_log":{},"ml_inference":{},"ubi":{}}}`, ""},
 		{"a pipeline that reranks", "search_pipeline=p", `{"ext":{"rerank":{"query_context":{"query_text":"x1"}}}}`, Unsupported},
 		{"unusual search type", "search_type=count", "", Unsupported},
 		{"known search type", "search_type=dfs_query_then_fetch", "", ""},
@@ -148,6 +157,14 @@ func TestWindow(t *testing.T) {
 		{"rescored by default", "", `{"rescore":{"query":{}}}`, 10},
 		{"hybrid", "", `{"size":20,"query":{"hybrid":{"queries":[]}}}`, 20},
 		{"hybrid, second page", "", `{"size":20,"from":10,"query":{"hybrid":{"queries":[]}}}`, 0},
+		{"hybrid, deep", "", `{"size":20,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, 30},
+		{"hybrid, deep, second page", "", `{"size":20,"from":10,"query":{"hybrid":{"queries":[],"pagination_depth":"30"}}}`, 30},
+		{"hybrid, not deep enough for the page", "", `{"size":20,"from":11,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, 0},
+		{"hybrid, deep, in a pipeline", "search_pipeline=p", `{"size":20,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, 20},
+		{"rank", "", `{"size":5,"rank":{"rrf":{"window_size":40}}}`, 5},
+		{"rank, second page", "", `{"from":5,"size":5,"rank":{"rrf":{}}}`, 0},
+		{"sub_searches", "", `{"size":5,"sub_searches":[]}`, 5},
+		{"an extension that logs", "", `{"size":5,"ext":{"ltr_log":{}}}`, 5},
 		{"pipeline", "search_pipeline=p", "", 10},
 		{"pipeline, body", "", `{"search_pipeline":{"response_processors":[]}}`, 10},
 		{"no pipeline", "search_pipeline=_none", "", 50},
@@ -178,6 +195,15 @@ func TestOverrides(t *testing.T) {
 		{`{"mode":"on","query":"red shoes","window":20}`, Override{"on", "red shoes", 20}, ""},
 		{`{"query_context":{"query_text":"red"}}`, Override{Query: "red"}, ""},
 		{`{"query_context":{"query_text":"red"},"query":"blue"}`, Override{Query: "blue"}, ""},
+		{`{"query_context":{"query_text_path":"query.bool.must.0.match.t.query"}}`, Override{Query: "a shoe"}, ""},
+		{`{"query_context":{"query_text_path":"query.bool.filter.1.term.c"}}`, Override{Query: "d"}, ""},
+		{`{"query_context":[]}`, Override{}, "query_context must be a map"},
+		{`{"query_context":{}}`, Override{}, `Must specify either "query_text" or "query_text_path"`},
+		{`{"query_context":{"query_text":"red","query_text_path":"query.x"}}`, Override{}, `Cannot specify both "query_text" and "query_text_path"`},
+		{`{"query_context":{"query_text":7}}`, Override{}, "query_text must be a string"},
+		{`{"query_context":{"query_text_path":"query.x"}}`, Override{}, "query_text_path must point to a string field"},
+		{`{"query_context":{"query_text_path":"query.bool.filter.2.term.c"}}`, Override{}, "query_text_path must point to a string field"},
+		{`{"query_context":{"query_text_path":"` + strings.Repeat("a", 1001) + `"}}`, Override{}, "query_text_path exceeded the maximum path length of 1000 characters"},
 		{`"maybe"`, Override{}, `"maybe" is neither on nor off`},
 		{`{"mode":1}`, Override{}, "1 is neither on nor off"},
 		{`{"window":0}`, Override{}, "ext.rerank.window: 0"},
@@ -187,7 +213,7 @@ func TestOverrides(t *testing.T) {
 		{`null`, Override{}, "null is neither"},
 	} {
 		t.Run(test.ext, func(t *testing.T) {
-			r := mustParse(t, "", `{"ext":{"rerank":`+test.ext+`}}`)
+			r := mustParse(t, "", `{"query":{"bool":{"must":{"match":{"t":"a shoe"}},"filter":[{"term":{"c":"b"}},{"term":{"c":"d"}}]}},"ext":{"rerank":`+test.ext+`}}`)
 			got, err := r.Overrides()
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -197,6 +223,39 @@ func TestOverrides(t *testing.T) {
 			}
 			if reason, detail := r.Pass(); reason != "" {
 				t.Errorf("got to pass: %s %s", reason, detail)
+			}
+		})
+	}
+}
+
+// The error of OpenSearch's own section can be shown to the client as OpenSearch would write it.
+func TestOverridesRefusal(t *testing.T) {
+	_, err := mustParse(t, "", `{"ext":{"rerank":{"query_context":{}}}}`).Overrides()
+	refusal := new(Refusal)
+	if !errors.As(err, &refusal) {
+		t.Fatalf("got %v, want a Refusal", err)
+	}
+	const want = `{"error":{"root_cause":[{"type":"illegal_argument_exception","reason":"Must specify either \"query_text\" or \"query_text_path\""}],` +
+		`"type":"illegal_argument_exception","reason":"Must specify either \"query_text\" or \"query_text_path\""},"status":400}`
+	if got := string(refusal.Body()); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, err := mustParse(t, "", `{"ext":{"rerank":7}}`).Overrides(); errors.As(err, &refusal) {
+		t.Error("got a Refusal for a section that is ours")
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for _, test := range []struct{ name, rawQuery, body, wantQuery, wantBody string }{
+		{"nothing of ours", "", ` { "ext" : {} } `, "", ` { "ext" : {} } `},
+		{"OpenSearch's goes too", "", `{"size":1,"ext":{"rerank":{"query_context":{"query_text":"a"}}}}`, "", `{"size":1}`},
+		{"beside others", "", `{"ext":{"rerank":{"query_context":{},"mode":"on"},"ubi":{}}}`, "", `{"ext":{"ubi":{}}}`},
+		{"in the url", "source=%7B%22ext%22:%7B%22rerank%22:%7B%22query_context%22:%7B%7D%7D%7D%7D&b=2", "", "source=%7B%7D&b=2", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			query, body := mustParse(t, test.rawQuery, test.body).Plain()
+			if query != test.wantQuery || string(body) != test.wantBody {
+				t.Errorf("got %q %s, want %q %s", query, body, test.wantQuery, test.wantBody)
 			}
 		})
 	}

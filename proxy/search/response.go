@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -36,7 +37,7 @@ func (s span) of(body []byte) []byte { return body[s.start:s.end] }
 
 type hit struct {
 	span
-	index, id, score, rank, source, fields, ignored span
+	index, id, score, rank, source, fields, ignored, sort, explanation span
 }
 
 // ParseResponse indexes the body of a search response. An error means that it is not JSON, or not a search response as we know it (no
@@ -128,7 +129,7 @@ func (p *Response) readArray(d reader) error {
 			return fmt.Errorf("more than %d hits", maxHits)
 		}
 	}
-	if d.PeekKind() != ']' {
+	if kind := d.PeekKind(); kind != ']' && kind != 0 { // 0 where there is no JSON, for which ReadToken has the word
 		return errors.New("a hit is not an object")
 	}
 	_, err := d.ReadToken()
@@ -153,6 +154,10 @@ func readHit(d reader) (h hit, err error) {
 			return d.once(&h.fields)
 		case "ignored_field_values":
 			return d.once(&h.ignored)
+		case "sort":
+			return d.once(&h.sort)
+		case "_explanation":
+			return d.once(&h.explanation)
 		}
 		return d.SkipValue()
 	})
@@ -258,6 +263,11 @@ func (p *Response) Took() int {
 		return 0
 	}
 	return ms
+}
+
+// Sorted reports whether the hits are sorted by something else than their score alone: where it is that, no cluster gives sort values.
+func (p *Response) Sorted() bool {
+	return slices.ContainsFunc(p.hits, func(h hit) bool { return h.sort.has() })
 }
 
 // TimedOut reports whether the cluster cut the search short: the hits are some of those that match.

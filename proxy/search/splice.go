@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -15,6 +16,14 @@ type Page struct {
 	KeepScores bool      // show the cluster's scores instead: the i-th place shows what the cluster's i-th hit had
 	AddTook    int       // milliseconds to be added to took
 	Strip      *Widened  // the request that the response answers: what only we asked for is taken out of the hits; nil takes out nothing
+	Drop       []bool    // by hit: whether it is left out, before the page is cut; nil drops none
+	Explain    *Explanation
+}
+
+// Explanation is what the hits' own explanations are wrapped in, so that they explain the score that is shown.
+type Explanation struct {
+	Model  string    // that ranked the hits
+	Logits []float64 // what it said, in Page.Order's order; NaN, or nothing at the end, where it did not
 }
 
 // Splice writes the response with the hits in pg's order, cut to pg's page. Only the order of the hits, _score, max_score, took and
@@ -26,14 +35,30 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 	if err := p.check(pg); err != nil {
 		return nil, err
 	}
-	edits := []edit{p.page(pg)}
-	if pg.AddTook > 0 && p.took.has() && p.Took() >= 0 {
-		edits = append(edits, edit{p.took.start, p.took.end, strconv.Itoa(p.Took() + pg.AddTook)})
+	kept := pg.kept(len(p.hits))
+	edits := []edit{p.page(pg, kept)}
+	if text, ok := addTook(p.took, p.body, pg.AddTook); ok {
+		edits = append(edits, edit{p.took.start, p.took.end, string(text)})
 	}
-	if len(p.hits) > 0 && !pg.KeepScores && pg.Scores != nil {
-		edits = append(edits, p.rescore(p.maxScore, pg.Scores[0])...)
+	switch {
+	case len(kept) > 0 && !pg.KeepScores && pg.Scores != nil:
+		edits = append(edits, p.rescore(p.maxScore, pg.Scores[kept[0]])...)
+	case len(kept) == 0 && len(p.hits) > 0 && !math.IsNaN(p.number(p.maxScore)):
+		edits = append(edits, edit{p.maxScore.start, p.maxScore.end, "null"})
 	}
 	return apply(make([]byte, 0, len(p.body)+64), p.body, 0, len(p.body), edits), nil
+}
+
+// addTook spells a time with ms milliseconds added, and reports whether there is anything to be written: no value means no time.
+func addTook(took span, body []byte, ms int) (text []byte, ok bool) {
+	if !took.has() || ms <= 0 {
+		return nil, false
+	}
+	old, err := strconv.Atoi(string(took.of(body)))
+	if err != nil || old < 0 || old > math.MaxInt-ms {
+		return nil, false
+	}
+	return strconv.AppendInt(nil, int64(old+ms), 10), true
 }
 
 // check makes sure that no hit can be lost or doubled.
@@ -43,6 +68,9 @@ func (p *Response) check(pg Page) error {
 	}
 	if !pg.KeepScores && pg.Scores != nil && len(pg.Scores) != len(p.hits) {
 		return fmt.Errorf("splicing %d hits with %d scores", len(p.hits), len(pg.Scores))
+	}
+	if pg.Drop != nil && len(pg.Drop) != len(p.hits) {
+		return fmt.Errorf("splicing %d hits of which %d may be dropped", len(p.hits), len(pg.Drop))
 	}
 	if pg.Order == nil {
 		return nil
@@ -60,11 +88,30 @@ func (p *Response) check(pg Page) error {
 	return nil
 }
 
-// page writes the hits of the page in the place of all hits.
-func (p *Response) page(pg Page) edit {
+// hit returns which hit goes to a place.
+func (pg *Page) hit(place int) int {
+	if pg.Order == nil {
+		return place
+	}
+	return pg.Order[place]
+}
+
+// kept lists the places, of n, whose hits are not dropped.
+func (pg *Page) kept(n int) []int {
+	places := make([]int, 0, n)
+	for place := range n {
+		if pg.Drop == nil || !pg.Drop[pg.hit(place)] {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+// page writes the hits of the page, out of those that are kept, in the place of all hits.
+func (p *Response) page(pg Page, kept []int) edit {
 	n := len(p.hits)
-	from := min(pg.From, n)
-	to := from + min(pg.Size, n-from)
+	from := min(pg.From, len(kept))
+	to := from + min(pg.Size, len(kept)-from)
 	if from == to {
 		e := edit{start: p.array.start + 1, end: p.array.end - 1}
 		if n > 0 && p.body[e.start] != '{' {
@@ -77,17 +124,17 @@ func (p *Response) page(pg Page) edit {
 	var b strings.Builder
 	b.Grow((p.hits[n-1].end - p.hits[0].start) / n * (to - from))
 	var scratch []byte
-	for place := from; place < to; place++ {
-		if place > from {
-			gap := place - from
+	for gap, place := range kept[from:to] {
+		if gap > 0 {
 			b.Write(p.body[p.hits[gap-1].end:p.hits[gap].start])
 		}
-		i := place
-		if pg.Order != nil {
-			i = pg.Order[place]
-		}
+		i := pg.hit(place)
 		h := p.hits[i]
-		scratch = apply(scratch[:0], p.body, h.start, h.end, p.hitEdits(h, place, pg))
+		edits := p.hitEdits(h, place, pg)
+		if pg.Explain != nil && h.explanation.has() && (i != place || len(edits) > 0) {
+			edits = append(edits, p.explain(h, i, place, pg))
+		}
+		scratch = apply(scratch[:0], p.body, h.start, h.end, edits)
 		b.Write(scratch)
 	}
 	return edit{p.hits[0].start, p.hits[n-1].end, b.String()}
@@ -146,4 +193,18 @@ func formatScore(score float64) string {
 		text += ".0"
 	}
 	return text
+}
+
+// AddStatus ends a response with the status that a search template's has, in the same layout.
+func AddStatus(body []byte, pretty bool) []byte {
+	end := bytes.LastIndexByte(body, '}')
+	if end < 0 {
+		return body
+	}
+	text := `,"status":200`
+	if pretty {
+		text = ",\n  \"status\" : 200\n"
+	}
+	kept := bytes.TrimRight(body[:end], " \n")
+	return append(append(append(make([]byte, 0, len(body)+len(text)), kept...), text...), body[end:]...)
 }

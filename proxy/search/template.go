@@ -9,7 +9,9 @@ import (
 // Template says how the text of a hit is made of its fields. The zero Template reads nothing.
 type Template struct {
 	fields []string
-	pieces []piece // nil: the fields that have a text, each on a line
+	pieces []piece // nil: the fields that have a text, with the separator between them
+
+	separator string
 }
 
 // A piece is a literal, or the text of a field.
@@ -62,8 +64,11 @@ func ParseTemplate(s string) (Template, error) {
 }
 
 // FieldsTemplate joins the texts of the fields that have one, each on a line.
-func FieldsTemplate(fields []string) Template {
-	var t Template
+func FieldsTemplate(fields []string) Template { return JoinedTemplate(fields, "\n") }
+
+// JoinedTemplate joins the texts of the fields that have one, with a separator between them.
+func JoinedTemplate(fields []string, separator string) Template {
+	t := Template{separator: separator}
 	for _, field := range fields {
 		if !slices.Contains(t.fields, field) {
 			t.fields = append(t.fields, field)
@@ -81,7 +86,7 @@ func (t Template) render(texts []string) string {
 		return ""
 	}
 	if t.pieces == nil {
-		return strings.Join(slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" }), "\n")
+		return strings.Join(slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" }), t.separator)
 	}
 	var b strings.Builder
 	for _, p := range t.pieces {

@@ -9,19 +9,6 @@ import (
 	"strings"
 )
 
-// A tier says how much a text is likely to be what the user typed. Only the texts of the first tier that has any are taken.
-type tier int
-
-const (
-	override tier = iota // said to us, in ext.rerank
-	observed             // said to who collects behaviour, in ext.ubi.user_query
-	matched              // said to a rule, in match_criteria
-	typed                // a full-text query that has to match
-	optional             // a should clause beside a must that has words: a nudge, often not the user's
-	figure               // a number in a full-text query
-	fragment             // fuzzy, prefix, wildcard: part of a word
-)
-
 // A found is a text of the query, before it is decided which texts are the words.
 type found struct {
 	Leaf
@@ -35,6 +22,7 @@ type found struct {
 // A walker collects the texts of a query tree, and what in it forbids reranking.
 type walker struct {
 	src     []byte
+	policy  Policy
 	found   []found
 	fixed   string // what makes the hits that match depend on the size of the page
 	unknown string // a type of query that we do not know
@@ -42,10 +30,11 @@ type walker struct {
 
 // A scope is what a query inherits from the queries around it.
 type scope struct {
-	boost  float64
-	tier   tier
-	why    string // why no text in here is taken; "" where it may be
-	remote bool
+	boost    float64
+	tier     tier
+	why      string // why no text in here is taken; "" where it may be
+	remote   bool
+	variable bool // within a template query: ${name} is filled in by a pipeline
 }
 
 // query reads one query: an object with one member, whose name is its type.
@@ -74,7 +63,8 @@ func (w *walker) clause(q *node, path string, s scope) {
 		w.simpleQueryString(q, path, s)
 	case "intervals":
 		w.intervals(q, path, s)
-	case "span_term", "span_near", "span_or", "span_first", "span_not", "span_multi", "span_containing", "span_within", "field_masking_span":
+	case "span_term", "span_near", "span_or", "span_first", "span_not", "span_multi", "span_containing", "span_within", "field_masking_span",
+		"span_field_masking":
 		w.spans(q, path, s)
 
 	// Meaning: the text is turned into a vector.
@@ -87,12 +77,17 @@ func (w *walker) clause(q *node, path string, s scope) {
 		w.knn(q, path, s)
 	case "neural", "neural_sparse":
 		for i := range q.children {
-			w.vector(q.children[i].get("query_text"), q, path+"."+q.children[i].name+".query_text", s)
+			at := path + "." + q.children[i].name
+			w.vector(q.children[i].get("query_text"), q, at+".query_text", s)
+			w.filter(q.children[i].get("filter"), at+".filter", s)
 		}
 	case "text_expansion":
 		for i := range q.children {
 			w.vector(q.children[i].get("model_text"), q, path+"."+q.children[i].name+".model_text", s)
 		}
+	case "agentic": // a pipeline writes the whole search anew from the text, the page included
+		w.vector(q.get("query_text"), q, path+".query_text", s)
+		w.unknown = cmp.Or(w.unknown, q.name)
 
 	// Compounds.
 	case "bool":
@@ -102,7 +97,7 @@ func (w *walker) clause(q *node, path string, s scope) {
 	case "hybrid":
 		w.fixed = cmp.Or(w.fixed, "a hybrid query: its scores follow the size of the page")
 		w.each(q.get("queries"), path+".queries", s)
-		w.each(q.get("filter"), path+".filter", s.not("filter"))
+		w.filter(q.get("filter"), path+".filter", s)
 	case "boosting":
 		w.query(q.get("positive"), path+".positive", s)
 		w.query(q.get("negative"), path+".negative", s.not("negative"))
@@ -113,8 +108,11 @@ func (w *walker) clause(q *node, path string, s scope) {
 		for i, f := range q.get("functions").elements() {
 			w.query(f.get("filter"), fmt.Sprintf("%s.functions[%d].filter", path, i), s.not("filter"))
 		}
-	case "script_score", "nested":
+	case "nested":
 		w.query(q.get("query"), path+".query", s)
+	case "script_score":
+		w.query(q.get("query"), path+".query", s)
+		w.parameters(q.get("script").get("params"), q.name, path+".script.params", nil, s)
 	case "has_child", "has_parent":
 		s.remote = true
 		w.query(q.get("query"), path+".query", s)
@@ -125,17 +123,24 @@ func (w *walker) clause(q *node, path string, s scope) {
 		w.query(q.get("organic"), path+".organic", s)
 	case "wrapper":
 		w.wrapper(q, path, s)
+	case "template":
+		w.fixed = cmp.Or(w.fixed, "a template query, which a search pipeline fills in")
+		s.variable = true
+		w.query(q, path, s)
 
 	// Values, not words.
 	case "fuzzy", "prefix", "wildcard":
-		s.tier = max(s.tier, fragment)
-		w.field(q, path, "value", s)
-	case "term", "regexp":
-		w.field(q, path, "value", s.not("exact value"))
+		w.field(q, path, "value", s.below(fragment))
+	case "regexp":
+		w.field(q, path, "value", s.not("a regular expression"))
+	case "term", "terms", "terms_set":
+		w.exact(q, path, s)
 	case "more_like_this":
-		w.text(q.get("like"), q.name, path+".like", nil, s.not("a document, not a question"))
+		w.likes(q, path, s)
+	case "sltr":
+		w.learned(q, path, s)
 
-	case "match_all", "match_none", "ids", "exists", "range", "terms", "terms_set", "geo_distance", "geo_bounding_box", "geo_polygon", "geo_shape",
+	case "match_all", "match_none", "ids", "exists", "range", "geo_distance", "geo_bounding_box", "geo_polygon", "geo_shape",
 		"geo_grid", "shape", "xy_shape", "rank_feature", "distance_feature", "script", "parent_id", "type", "percolate", "weighted_tokens":
 
 	default:
@@ -151,12 +156,18 @@ func (s scope) not(why string) scope {
 
 func (w *walker) each(n *node, path string, s scope) {
 	for i, q := range n.elements() {
-		at := path
-		if n.kind == '[' {
-			at = fmt.Sprintf("%s[%d]", path, i)
-		}
-		w.query(&q, at, s)
+		w.query(&q, n.at(path, i), s)
 	}
+}
+
+// filter reads queries that only decide which documents match. Their texts are words as a last resort, and only where the policy says so.
+func (w *walker) filter(n *node, path string, s scope) {
+	if w.policy.Filters {
+		s.tier = filtered
+	} else {
+		s = s.not("filter")
+	}
+	w.each(n, path, s)
 }
 
 // bool reads must before should: beside a must that has words, a should is a nudge.
@@ -168,8 +179,9 @@ func (w *walker) bool(q *node, path string, s scope) {
 		should.tier = max(s.tier, optional)
 	}
 	w.each(q.get("should"), path+".should", should)
-	w.each(q.get("filter"), path+".filter", s.not("filter"))
+	w.filter(q.get("filter"), path+".filter", s)
 	w.each(q.get("must_not"), path+".must_not", s.not("must_not"))
+	w.each(q.get("mustNot"), path+".mustNot", s.not("must_not")) // deprecated, and still read by all of them
 }
 
 // field reads a query of the form {field: text} or {field: {key: text}}.
@@ -183,8 +195,13 @@ func (w *walker) field(q *node, path, key string, s scope) {
 			continue
 		}
 		text := f.get(key)
-		if text == nil && q.name == "wildcard" {
-			key, text = "wildcard", f.get("wildcard")
+		if text == nil { // older names of the same
+			switch q.name {
+			case "wildcard":
+				key, text = "wildcard", f.get("wildcard")
+			case "fuzzy":
+				key, text = "term", f.get("term")
+			}
 		}
 		in := s
 		in.boost *= f.get("boost").number(w.src, 1)
@@ -199,12 +216,12 @@ func (w *walker) text(n *node, query, path string, fields []string, s scope) {
 	}
 	switch {
 	case n.kind == '0':
-		s.tier = max(s.tier, figure)
+		s = s.below(figure)
 	case n.kind != '"':
 		s = s.not("true or false")
 	}
 	if query == "wildcard" {
-		text = strings.NewReplacer("*", " ", "?", " ").Replace(text)
+		text = unwild(text)
 	}
 	w.add(query, path, text, isQuoted(text), fields, s)
 }
@@ -229,8 +246,11 @@ func (w *walker) add(query, path, text string, quoted bool, fields []string, s s
 	if len(fields) > 0 {
 		f.Boost *= top
 	}
+	if f.Why == "" && s.variable && strings.Contains(text, "${") {
+		f.Why = "a variable that a pipeline fills in"
+	}
 	if f.Why == "" {
-		f.Why = unfit(f.Text)
+		f.Why = w.policy.unfit(f.Text, s.tier)
 	}
 	f.asks = f.Why == ""
 	w.found = append(w.found, f)
@@ -282,57 +302,29 @@ func (w *walker) simpleQueryString(q *node, path string, s scope) {
 	w.add(q.name, path+".query", cleanSimpleQueryString(bounded(text), flags), isQuoted(text), names(q.get("fields"), w.src), s)
 }
 
-// vector reads a text that the cluster turns into a vector. Its field holds the vector, which is nothing to read.
-func (w *walker) vector(text, q *node, path string, s scope) {
-	if value, ok := text.str(w.src); ok {
-		w.add(q.name, path, value, false, nil, s)
-	}
-}
-
-// knn reads Elasticsearch's form, which names its field, and OpenSearch's, {field: {vector, k}}, which has no text. Where Elasticsearch's
-// gives no k, k follows the size of the page, so that another size would match other documents.
-func (w *walker) knn(q *node, path string, s scope) {
-	if q.get("query_vector") == nil && q.get("query_vector_builder") == nil {
-		for i := range q.children {
-			w.each(q.children[i].get("filter"), path+"."+q.children[i].name+".filter", s.not("filter"))
-		}
-		return
-	}
-	if q.get("k") == nil {
-		w.fixed = cmp.Or(w.fixed, "a knn query whose k follows size")
-	}
-	builder := q.get("query_vector_builder")
-	path += ".query_vector_builder"
-	w.vector(builder.get("text_embedding").get("model_text"), q, path+".text_embedding.model_text", s)
-	input := builder.get("embedding").get("input")
-	if input != nil && input.kind == '{' {
-		input = input.get("value")
-	}
-	w.vector(input, q, path+".embedding.input", s)
-	w.each(q.get("filter"), path+".filter", s.not("filter"))
-}
-
-// criteria reads what a rule is matched by: texts that the application hands over as what the user typed.
+// criteria reads what a rule is matched by: texts that the application hands over as what the user typed, under the names that are usual
+// for that, among others.
 func (w *walker) criteria(n *node, path string, s scope) {
 	if n == nil {
 		return
 	}
-	s.tier = matched
 	for i := range n.children {
 		c := &n.children[i]
-		if c.name != "user_query" && c.name != "query_string" {
-			s = s.not("not known to be the user's words")
+		in := s.outright(matched)
+		if c.name != "user_query" && !slices.Contains(paramNames, c.name) {
+			in = in.not("not known to be the user's words")
 		}
 		if text, ok := c.str(w.src); ok {
-			w.add("rule", path+"."+c.name, text, isQuoted(text), nil, s)
+			w.add("rule", path+"."+c.name, text, isQuoted(text), nil, in)
 		}
 	}
 }
 
-// wrapper reads a query within a query, in base64.
+// wrapper reads a query within a query, in base64: with or without padding, and in either alphabet, though the clusters know but one.
 func (w *walker) wrapper(q *node, path string, s scope) {
 	text, _ := q.get("query").str(w.src)
-	inner, err := base64.StdEncoding.DecodeString(text)
+	text = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(text), "=")
+	inner, err := base64.RawStdEncoding.DecodeString(text)
 	if err == nil {
 		var n *node
 		if n, err = parseNode(inner); err == nil {

@@ -9,13 +9,20 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rerankd/rerankd/proxy/filterpath"
 )
 
 // Need is what the ranking wants of a search.
 type Need struct {
 	Window int      // hits to rerank
 	Fields []string // whose texts are to be read; full names, no wildcards
-	Widen  bool     // whether to fetch the whole window; without it only the client's own page is fetched
+	// Unsourced are those of Fields that _source does not show even where it comes whole: runtime fields, aliases, targets of copy_to.
+	// (A _source that is disabled helps nobody: OpenSearch, and Elasticsearch before 8.3, refuse to give fields without it, and later
+	// Elasticsearch gives none.) Fields that the request itself makes up are known without being named here.
+	Unsourced []string
+	Widen     bool // whether to fetch the whole window; without it only the client's own page is fetched
+	Emulate   bool // whether to search for the child of a [Reranker] alone; without a Reranker it counts for nothing
 }
 
 // Widened is a request built from another one, and what has to be known to turn its response into the client's.
@@ -30,29 +37,42 @@ type Widened struct {
 	Window      int  // hits that may be reranked, counted from the first of the response; the rest keeps its order below them
 	From, Size  int  // the client's page, as a part of the response's hits
 
+	// Filter is the client's filter_path, to be applied to what is spliced, as the response itself comes whole; nil: there is none.
+	Filter *filterpath.Filter
+
 	added []string // fields that only we asked for
 	asked []string // patterns of those that the client asked for
 }
 
-// Widen builds the request that fetches what n needs. It is for requests that [Request.Pass] lets through, and never changes r.
-// The client's bytes stay as they are but for from, size, fields, and ext.rerank.
+// Widen builds the request that fetches what n needs. It is for requests that [Request.Pass], or [Reranker.Pass] with n.Emulate, lets
+// through, and never changes r. The client's bytes stay as they are but for from, size, fields, and ext.rerank.
 func (r *Request) Widen(n Need) (*Widened, error) {
-	w := &Widened{Window: r.Window(n.Window), From: 0, Size: r.size}
+	if n.Emulate && r.reranker != nil {
+		return r.reranker.widen(r, n)
+	}
+	w := &Widened{Window: r.Window(n.Window), From: 0, Size: r.size, Filter: r.filter}
 	from, size := r.from, r.size
-	if n.Widen && r.fixed == "" {
+	if n.Widen && r.fixed == "" && r.paged == "" {
 		from, size = 0, max(w.Window, r.from+r.size)
+		if r.limit > 0 {
+			size = min(size, r.limit)
+		}
 		w.From = r.from
 	} else {
 		w.Window = min(w.Window, r.size)
 	}
 	w.Enlarged = from != r.from || size != r.size
+	return w, r.write(w, from, size, n)
+}
 
+// write writes the request for so many hits, with the fields that are needed.
+func (r *Request) write(w *Widened, from, size int, n Need) error {
 	var query, body []edit
 	var insert []string // members for the body
 	r.setCount("from", r.from, from, &query, &body, &insert)
 	r.setCount("size", r.size, size, &query, &body, &insert)
-	if err := r.addFields(w, n.Fields, &body, &insert); err != nil {
-		return nil, err
+	if err := r.addFields(w, n, &body, &insert); err != nil {
+		return err
 	}
 	if len(insert) > 0 {
 		body = append(body, r.insertion(insert))
@@ -72,11 +92,14 @@ func (r *Request) Widen(n Need) (*Widened, error) {
 			query = append(query, r.withoutSource()...)
 		}
 	}
+	if w.Filter != nil {
+		query = append(query, r.params.whole()...)
+	}
 	if len(query) > 0 {
 		w.RawQuery = strings.Trim(string(apply(nil, []byte(r.rawQuery), 0, len(r.rawQuery), query)), "&")
 	}
 	w.Changed = len(query) > 0 || len(body) > 0
-	return w, nil
+	return nil
 }
 
 // Original returns the query string and the body that the cluster is to see where the search is not reranked: the client's own bytes,
@@ -85,8 +108,21 @@ func (r *Request) Original() (rawQuery string, body []byte) {
 	if !r.ours {
 		return r.rawQuery, r.body
 	}
-	edits := r.withoutExt(func(m *node) bool { return m.name != "query_context" })
-	body = apply(make([]byte, 0, len(r.json)), r.json, 0, len(r.json), edits)
+	return r.less(func(m *node) bool { return m.name != "query_context" })
+}
+
+// Plain returns the same without any ext.rerank, for clusters that do not know it: Elasticsearch refuses every section of ext that it does
+// not know, and so does OpenSearch without the plugin.
+func (r *Request) Plain() (rawQuery string, body []byte) {
+	if r.root.get("ext").get("rerank") == nil {
+		return r.rawQuery, r.body
+	}
+	return r.less(func(*node) bool { return true })
+}
+
+// less returns the search without those members of ext.rerank for which drop says so.
+func (r *Request) less(drop func(*node) bool) (rawQuery string, body []byte) {
+	body = apply(make([]byte, 0, len(r.json)), r.json, 0, len(r.json), r.withoutExt(drop))
 	if len(r.body) > 0 {
 		return r.rawQuery, body
 	}
@@ -113,13 +149,13 @@ func (r *Request) setCount(name string, old, value int, query, body *[]edit, ins
 }
 
 // addFields asks for the fields that the documents will not show, and that the client has not asked for itself.
-func (r *Request) addFields(w *Widened, fields []string, body *[]edit, insert *[]string) error {
+func (r *Request) addFields(w *Widened, n Need, body *[]edit, insert *[]string) error {
 	w.asked = r.asked
-	if r.sourceWhole {
-		return nil
-	}
 	var spelled []string
-	for _, field := range fields {
+	for _, field := range n.Fields {
+		if r.sourceWhole && !slices.Contains(n.Unsourced, field) && !r.makesUp(field) {
+			continue
+		}
 		if slices.Contains(w.added, field) || matches(r.asked, field) {
 			continue
 		}
@@ -145,6 +181,11 @@ func (r *Request) addFields(w *Widened, fields []string, body *[]edit, insert *[
 		*body = append(*body, edit{list.end - 1, list.end - 1, text})
 	}
 	return nil
+}
+
+// makesUp reports whether the request itself says how the values of a field are made: no document holds them.
+func (r *Request) makesUp(field string) bool {
+	return slices.ContainsFunc(r.unsourced, func(name string) bool { return field == name || strings.HasPrefix(field, name+".") })
 }
 
 // insertion puts new members at the head of the body.
@@ -179,13 +220,7 @@ func (r *Request) withoutExt(drop func(*node) bool) []edit {
 
 // withoutSource takes the body that has moved out of the URL.
 func (r *Request) withoutSource() []edit {
-	var edits []edit
-	for _, p := range r.params {
-		if p.name == "source" || p.name == "source_content_type" {
-			edits = append(edits, edit{p.start, min(p.end+1, len(r.rawQuery)), ""})
-		}
-	}
-	return edits
+	return r.params.without(r.rawQuery, "source", "source_content_type")
 }
 
 // matches reports whether one of the patterns, with * for any run of characters, stands for the name.

@@ -32,6 +32,11 @@ func TestWiden(t *testing.T) {
 			"", `{"size":50,"query":{"term":{"n":9007199254740993}},"min_score":1.0E-5,"x\u0041":"\u00e9\/\ud83d"}`, "50 0 9"},
 		{"not to be widened", "", `{"from":20,"size":10}`, Need{Window: 50}, "", `{"from":20,"size":10}`, "10 0 10"},
 		{"hybrid", "", `{"query":{"hybrid":{"queries":[]}}}`, need, "", `{"query":{"hybrid":{"queries":[]}}}`, "10 0 10"},
+		{"hybrid, deep", "", `{"from":2,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, need, "", `{"size":30,"from":0,"query":{"hybrid":{"queries":[],"pagination_depth":30}}}`, "30 2 10"},
+		{"a compound retriever", "", `{"size":3,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, need, "", `{"size":20,"retriever":{"rrf":{"retrievers":[],"rank_window_size":20}}}`, "20 0 3"},
+		{"a page over the end of a compound retriever", "", `{"from":8,"size":10,"retriever":{"rrf":{"retrievers":[],"rank_window_size":12}}}`, need,
+			"", `{"from":0,"size":12,"retriever":{"rrf":{"retrievers":[],"rank_window_size":12}}}`, "12 8 10"},
+		{"rank", "", `{"rank":{"rrf":{}}}`, need, "", `{"rank":{"rrf":{}}}`, "10 0 10"},
 		{"rescored", "", `{"size":10,"rescore":{"window_size":20}}`, need, "", `{"size":20,"rescore":{"window_size":20}}`, "20 0 10"},
 		{"a page larger than what is rescored", "", `{"size":30,"rescore":{"window_size":20}}`, need, "", `{"size":30,"rescore":{"window_size":20}}`, "20 0 30"},
 
@@ -45,6 +50,13 @@ func TestWiden(t *testing.T) {
 		{"the client's fields are those", "", `{"_source":false,"size":50,"fields":["*"]}`, need, "", `{"_source":false,"size":50,"fields":["*"]}`, "50 0 50"},
 		{"script fields", "", `{"script_fields":{"x":{}},"size":50}`, need, "", `{"fields":["title","obj.a"],"script_fields":{"x":{}},"size":50}`, "50 0 50"},
 		{"stored fields", "", `{"stored_fields":["title"],"size":50}`, need, "", `{"fields":["obj.a"],"stored_fields":["title"],"size":50}`, "50 0 50"},
+		{"fields that _source never has", "", `{"size":50}`, Need{Window: 50, Fields: []string{"title", "all"}, Unsourced: []string{"all", "other"}, Widen: true},
+			"", `{"fields":["all"],"size":50}`, "50 0 50"},
+		{"such fields, asked for by the client", "", `{"size":50,"fields":["a*"]}`, Need{Window: 50, Fields: []string{"all"}, Unsourced: []string{"all"}, Widen: true},
+			"", `{"size":50,"fields":["a*"]}`, "50 0 50"},
+		{"runtime fields", "", `{"size":50,"runtime_mappings":{"title":{"type":"keyword"},"obj":{"type":"composite","fields":{"a":{}}}}}`, need,
+			"", `{"fields":["title","obj.a"],"size":50,"runtime_mappings":{"title":{"type":"keyword"},"obj":{"type":"composite","fields":{"a":{}}}}}`, "50 0 50"},
+		{"derived fields", "", `{"size":50,"derived":{"obj":{"type":"object"}}}`, need, "", `{"fields":["obj.a"],"size":50,"derived":{"obj":{"type":"object"}}}`, "50 0 50"},
 		{"a name to be quoted", "", `{"_source":false,"size":50}`, Need{Window: 50, Fields: []string{"a\"b"}, Widen: true}, "", `{"fields":["a\"b"],"_source":false,"size":50}`, "50 0 50"},
 
 		{"override", "", `{"size":50,"ext":{"rerank":{"window":20}}}`, need, "", `{"size":50}`, "50 0 50"},
@@ -186,11 +198,95 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q %q became %q %q: %v", rawQuery, body, w.RawQuery, w.Body, err)
 		}
 		from, size := 0, max(w.Window, r.From()+r.Size())
-		if r.fixed != "" {
+		if r.limit > 0 {
+			size = min(size, r.limit)
+		}
+		if r.fixed != "" || r.paged != "" {
 			from, size = r.From(), r.Size()
 		}
 		if again.From() != from || again.Size() != size {
 			t.Errorf("%q %q became %q %q: from %d size %d", rawQuery, body, w.RawQuery, w.Body, again.From(), again.Size())
+		}
+	})
+}
+
+// FuzzWiden: whatever a search says and whatever is needed of it, no edits overlap, what is written is JSON where the search was, reading it
+// again gives the page that was asked for and the fields, and a search that says nothing to us stays as it is.
+func FuzzWiden(f *testing.F) {
+	for _, seed := range []struct{ rawQuery, body string }{
+		{"q=a:b&size=3;from=1", ""},
+		{"source=%7B%22_source%22:false%7D&source_content_type=application/json", ""},
+		{"", ` { "size" : 5 , "from":2, "fields":[ ] , "_source":["n"], "ext" : {"rerank":{"window":1}, "ubi":{}} } `},
+		{"", `{"ext":{"rerank":{"query_context":{"query_text":"a"},"mode":"on"}},"runtime_mappings":{"title":{}}}`},
+		{"", `{"from":8,"size":10,"retriever":{"rrf":{"retrievers":[{"standard":{}}],"rank_window_size":12}}}`},
+		{"", `{"query":{"hybrid":{"queries":[],"pagination_depth":30}},"rank":{"rrf":{}},"explain":true}`},
+		{"size=2", reranked(`"filter":[{}],"retriever":{"standard":{"query":{"match":{"a":"b"}},"filter":{},"min_score":1,"collapse":{"field":"c"}}}`+readsTitle, `,"from":3`)},
+		{"", reranked(`"filter":{},"retriever":{"knn":{"field":"v","k":30,"num_candidates":40,"filter":[{}]}},"rank_window_size":20`+readsTitle, `,"_source":false`)},
+		{"", reranked(`"filter":{},"retriever":{"rescorer":{"retriever":{"standard":{}},"rescore":{"window_size":30}}}`+readsTitle, "")},
+	} {
+		f.Add(seed.rawQuery, []byte(seed.body), 20, true, true)
+	}
+	f.Fuzz(func(t *testing.T, rawQuery string, body []byte, window int, widen, emulate bool) {
+		r, err := Parse(rawQuery, body)
+		if err != nil || r.Size() > 1<<20 || r.From() > 1<<20 {
+			return
+		}
+		before := bytes.Clone(body)
+		if r.root.get("ext").get("rerank") == nil {
+			for _, same := range []func() (string, []byte){r.Original, r.Plain} {
+				if query, sent := same(); query != rawQuery || !bytes.Equal(sent, body) {
+					t.Fatalf("%q %q became %q %q", rawQuery, body, query, sent)
+				}
+			}
+		}
+		need := Need{Window: window%1000 + 1, Fields: []string{"title", "a\"b"}, Unsourced: []string{"a\"b"}, Widen: widen, Emulate: emulate}
+		if need.Window < 1 {
+			need.Window = 1
+		}
+		w, err := r.Widen(need)
+		if !bytes.Equal(body, before) {
+			t.Fatalf("the body became %q", body)
+		}
+		if err != nil {
+			return
+		}
+		if json.Valid(r.json) && len(w.Body) > 0 && !json.Valid(w.Body) {
+			t.Fatalf("%q became %q", body, w.Body)
+		}
+		again, err := Parse(w.RawQuery, w.Body)
+		if err != nil {
+			t.Fatalf("%q %q became %q %q: %v", rawQuery, body, w.RawQuery, w.Body, err)
+		}
+		from, size := r.From(), r.Size()
+		switch {
+		case emulate && r.Reranker() != nil:
+			if from, size = 0, r.Reranker().Window; r.Size() == 0 || r.From() >= r.Reranker().Window {
+				size = 0
+			}
+			if again.Reranker() != nil {
+				t.Errorf("%q became %q, with the reranker in it", body, w.Body)
+			}
+		case widen && r.fixed == "" && r.paged == "":
+			if from, size = 0, max(w.Window, r.From()+r.Size()); r.limit > 0 {
+				size = min(size, r.limit)
+			}
+		}
+		if again.From() != from || again.Size() != size {
+			t.Errorf("%q %q became %q %q: from %d size %d, want %d %d", rawQuery, body, w.RawQuery, w.Body, again.From(), again.Size(), from, size)
+		}
+		if w.Window > need.Window || w.Window > max(r.Window(need.Window), need.Window) || w.Window < 0 {
+			t.Errorf("%q %q: window %d of %d", rawQuery, body, w.Window, need.Window)
+		}
+		if again.root.get("ext").get("rerank") != nil {
+			t.Errorf("%q became %q, with what is ours in it", body, w.Body)
+		}
+		for _, field := range w.added {
+			if field != "title" && field != "a\"b" {
+				continue // a reranker's own
+			}
+			if !matches(again.asked, field) {
+				t.Errorf("%q became %q, which does not ask for %q", body, w.Body, field)
+			}
 		}
 	})
 }

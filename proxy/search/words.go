@@ -5,23 +5,25 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
 	maxWords  = 4096 // bytes: more is a document that others are to be like, not a question
 	maxJoined = 4    // different texts that are read as one question
+	// maxDistinct bounds how many different texts are compared with each other: more are no question, and would take long.
+	maxDistinct = 64
 )
 
 // Leaf is one text in a query, with what became of it.
 type Leaf struct {
-	Path   string   // where it stands in the body, query.bool.must[0].match.title, or q for the URL's
+	Path   string   // where it stands: query.bool.must[0].match.title in the body, q in the URL, or a pointer as it was configured
 	Query  string   // the type of the query that holds it: match, query_string, knn
 	Fields []string // what it is matched against, as the query names it, boosts taken off
 	Text   string   // cleaned of syntax, white space collapsed
 	Boost  float64  // the product of its own boost and of those around it; of its fields the highest
 	Taken  bool     // whether it is (part of) the words
 	Why    string   // why it was not taken; "" where it was
+	Tier   string   // where it was, what speaks for it: "full text", or what is looked for before that, or for want of it; else ""
 }
 
 // bounded cuts a text that is too long to be taken anyway, so that cleaning it costs no more than it may.
@@ -32,19 +34,13 @@ func bounded(text string) string {
 	return text
 }
 
-// unfit returns why a text can be nobody's question, "" where it can.
-func unfit(text string) string {
-	if len(text) > maxWords {
-		return "too long for a question"
+// leaves returns the texts that were found, for whoever asks why.
+func leaves(all []found) []Leaf {
+	leaves := make([]Leaf, len(all))
+	for i, f := range all {
+		leaves[i] = f.Leaf
 	}
-	if !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) {
-		return "no words"
-	}
-	// One letter is the beginning of a word, typed a moment ago; one Chinese character is a word.
-	if r, size := utf8.DecodeRuneInString(text); size == len(text) && r < 0x2E80 {
-		return "one letter"
-	}
-	return ""
+	return leaves
 }
 
 // choose marks the texts that are the words, says of the others why they are not, and returns the words.
@@ -52,8 +48,8 @@ func unfit(text string) string {
 // Applications say the same thing several times: a phrase query beside a match query, the same text against each field. Texts that are
 // equal but for case count once, with the weight of all; a text that another one contains is that one cut short. Of those that remain
 // different, the one with the most weight (boost times number of fields) is taken, and where none has, all of them, in their order.
-func choose(all []found) string {
-	best := fragment + 1
+func choose(all []found, p Policy) string {
+	best := filtered
 	for i := range all {
 		if all[i].Why == "" {
 			best = min(best, all[i].tier)
@@ -65,13 +61,15 @@ func choose(all []found) string {
 		switch {
 		case f.Why != "":
 		case f.tier > best:
-			f.Why = f.tier.beside()
+			f.Why = f.tier.beside(best)
 		default:
 			key := " " + strings.ToLower(f.Text) + " "
-			weight := f.Boost * float64(max(1, len(f.Fields)))
+			weight := f.Boost * float64(p.targets(f.Fields))
 			if at := slices.IndexFunc(distinct, func(c choice) bool { return c.key == key }); at >= 0 {
 				distinct[at].weight += weight
 				f.Why = "said before"
+			} else if len(distinct) == maxDistinct {
+				f.Why = "too many different ones"
 			} else {
 				distinct = append(distinct, choice{f, key, weight})
 			}
@@ -82,7 +80,7 @@ func choose(all []found) string {
 	})
 	if len(distinct) > 1 {
 		top := slices.MaxFunc(distinct, func(a, b choice) int { return cmp.Compare(a.weight, b.weight) }).weight
-		distinct = keep(distinct, "less weight than another", func(c choice) bool { return c.weight == top })
+		distinct = keep(distinct, "less weight than another", func(c choice) bool { return cmp.Compare(c.weight, top) == 0 })
 	}
 	var texts []string
 	length := 0
@@ -91,7 +89,7 @@ func choose(all []found) string {
 			c.found.Why = "too many different ones"
 			continue
 		}
-		c.found.Taken = true
+		c.found.Taken, c.found.Tier = true, c.found.tier.String()
 		texts = append(texts, c.found.Text)
 	}
 	return strings.Join(texts, " ")
@@ -117,19 +115,6 @@ func keep(choices []choice, why string, ok func(choice) bool) []choice {
 	return kept
 }
 
-// beside says why a text of this tier is not taken where there is one of a better tier.
-func (t tier) beside() string {
-	switch t {
-	case observed, matched, typed:
-		return "the request says outright what the words are"
-	case optional:
-		return "optional, beside a must that has words"
-	case figure:
-		return "a number, beside words"
-	}
-	return "part of a word, beside whole ones"
-}
-
 // chosenFields returns the fields that texts of the query are matched against, the highest boost first. Texts that are not the user's
 // question (a filter, a nudge, a number) say nothing about where the answer is to be read.
 func chosenFields(all []found) []string {
@@ -138,14 +123,16 @@ func chosenFields(all []found) []string {
 		boost float64
 	}
 	var fields []field
+	known := map[string]int{}
 	for _, f := range all {
 		if f.remote || !f.asks || f.tier > typed && !f.Taken {
 			continue
 		}
 		for i, name := range f.Fields {
-			if at := slices.IndexFunc(fields, func(known field) bool { return known.name == name }); at >= 0 {
+			if at, ok := known[name]; ok {
 				fields[at].boost = max(fields[at].boost, f.boosts[i])
 			} else {
+				known[name] = len(fields)
 				fields = append(fields, field{name, f.boosts[i]})
 			}
 		}

@@ -149,7 +149,7 @@ func TestWordsWhy(t *testing.T) {
 		"filter": [{"term": {"status": "published"}}, {"match": {"body": "in stock"}}],
 		"must_not": {"match": {"title": "boots"}}}}}`)
 	want := []Leaf{
-		{Path: "query.bool.must[0].multi_match.query", Query: "multi_match", Fields: []string{"title", "body"}, Text: "red shoes", Boost: 6, Taken: true},
+		{Path: "query.bool.must[0].multi_match.query", Query: "multi_match", Fields: []string{"title", "body"}, Text: "red shoes", Boost: 6, Taken: true, Tier: "full text"},
 		{Path: "query.bool.should.match_phrase.title.query", Query: "match_phrase", Fields: []string{"title"}, Text: "Red Shoes", Boost: 5, Why: "optional, beside a must that has words"},
 		{Path: "query.bool.filter[0].term.status", Query: "term", Fields: []string{"status"}, Text: "published", Boost: 1, Why: "filter"},
 		{Path: "query.bool.filter[1].match.body", Query: "match", Fields: []string{"body"}, Text: "in stock", Boost: 1, Why: "filter"},

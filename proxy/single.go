@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/rerankd/rerankd/proxy/search"
+)
+
+// single is a request that is one search.
+func (x *exchange) single(indices string) (*http.Response, error) {
+	s := x.begin(indices)
+	if !x.admits(false) || !s.governed() {
+		return x.decline()
+	}
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	if s.reason == "" {
+		s.plan(x.req.URL.RawQuery, x.body)
+	}
+	if s.parsed != nil {
+		x.plain = s.plain
+	}
+	if s.refusal != nil {
+		return x.refuse(s.refusal), nil
+	}
+	if s.reason != "" {
+		return x.pass(x.original())
+	}
+	start := time.Now()
+	req := s.request()
+	x.widening = time.Since(start)
+	return s.answer(req)
+}
+
+// decline passes a search that is not to be reranked, less what it says to us: a cluster would refuse that.
+func (x *exchange) decline() (*http.Response, error) {
+	if err := x.readOurs(); err != nil {
+		return nil, err
+	}
+	if bytes.Contains(x.body, ours) {
+		s := &searching{exchange: x, record: &record{}}
+		if s.parsed, _ = search.Parse(x.req.URL.RawQuery, x.body); s.parsed != nil {
+			x.plain = s.plain
+		}
+	}
+	return x.pass(x.original())
+}
+
+// request asks the cluster for the window.
+func (s *searching) request() *http.Request {
+	if !s.wide.Changed {
+		return toBeRead(s.original())
+	}
+	req := s.build(s.wide.RawQuery, s.wide.Body)
+	if s.wide.ContentType != "" {
+		req.Header.Set("Content-Type", versioned(s.wide.ContentType, req.Header))
+	}
+	return toBeRead(req)
+}
+
+// answer asks the cluster and makes the client's page of what it says.
+func (s *searching) answer(req *http.Request) (*http.Response, error) {
+	changed := s.wide.Changed || s.elsewhere
+	a, reason, err := s.fetch(req, changed)
+	if a == nil {
+		return s.unanswered(changed, err)
+	}
+	if reason == "" {
+		reason, err = s.take(a.body)
+	}
+	if reason != "" {
+		if a.StatusCode == http.StatusBadRequest {
+			s.refused(a.refusal())
+		}
+		return s.giveUp(a, changed, reason, err)
+	}
+	if s.offer() {
+		s.rank(a.received)
+		s.ranking = time.Since(a.received)
+	}
+	start := time.Now()
+	page, err := s.cut(a.body, s.ranking)
+	s.splicing = time.Since(start)
+	if err != nil {
+		return s.giveUp(a, changed, search.UpstreamMalformed, err)
+	}
+	return s.deliver(a, page)
+}
