@@ -15,6 +15,9 @@ export CGO_LDFLAGS        := -L$(NATIVES)
 # Tests load the library from here; the program built below carries its own.
 export RERANKD_ONNXRUNTIME := $(NATIVES)/libonnxruntime.so
 
+# What e2e/differential found on each engine.
+REPORT := $(CACHE)/differential.txt
+
 CLUSTER ?=
 DATA    ?=
 
@@ -59,11 +62,15 @@ race: natives
 
 .PHONY: live
 live: build
-	RERANKD_E2E=1 go test -count=1 -timeout 15m ./e2e/...
+	@rm -f $(REPORT)
+	RERANKD_E2E=1 RERANKD_REPORT=$(REPORT) go test -count=1 -timeout 15m ./e2e/...
+	@cat $(REPORT)
 
 .PHONY: e2e
 e2e: build ## Run the live tests on the wider matrix: OpenSearch 3.8, Elasticsearch 8.14 and 7.17 too
-	RERANKD_E2E=matrix go test -count=1 -timeout 60m ./e2e/...
+	@rm -f $(REPORT)
+	RERANKD_E2E=matrix RERANKD_REPORT=$(REPORT) go test -count=1 -timeout 60m ./e2e/...
+	@cat $(REPORT)
 
 .PHONY: relevance
 relevance: build ## Measure relevance over HTTP on a live node, against the golden summary

@@ -212,6 +212,7 @@ type held struct {
 	raw      []byte // as it came
 	body     []byte // decoded
 	received time.Time
+	asked    string // the URL's query string
 }
 
 // fetch asks the cluster and holds its answer, to the last byte where there is use in it; a reason says why there is none. Without any
@@ -222,7 +223,7 @@ func (x *exchange) fetch(req *http.Request, changed bool) (*held, search.Reason,
 		return nil, "", err
 	}
 	start := time.Now()
-	a := &held{Response: res}
+	a := &held{Response: res, asked: req.URL.RawQuery}
 	var reason search.Reason
 	a.raw, reason, err = x.receive(res)
 	a.received = time.Now()
@@ -328,9 +329,22 @@ func (x *exchange) giveUp(a *held, changed bool, reason search.Reason, err error
 		return x.again(reason, err)
 	}
 	x.skip(reason, "", err)
+	if changed && a.asked != x.req.URL.RawQuery && coding(a.Header) == "" {
+		x.restore(a)
+	}
 	a.Body = replay(a.raw, a.Body)
 	x.show(a.Header)
 	return a.Response, nil
+}
+
+// restore puts the client's own URL in the place of ours where a refusal speaks of it, as Elasticsearch's does.
+func (x *exchange) restore(a *held) {
+	spoken := a.refusal()
+	a.raw = bytes.ReplaceAll(spoken, []byte("?"+a.asked+"]"), []byte("?"+x.req.URL.RawQuery+"]"))
+	if grown := int64(len(a.raw) - len(spoken)); grown != 0 && a.ContentLength >= 0 {
+		a.ContentLength += grown
+		a.Header.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
+	}
 }
 
 func refused(status int) bool {

@@ -104,3 +104,17 @@ func (f ranker) Rank(_ context.Context, _ string, hits []rerank.Hit) rerank.Rank
 	r.Stages = []rerank.Report{report}
 	return r
 }
+
+// Lengths is a scorer to which a text is the better the longer it is.
+var Lengths lengths
+
+type lengths struct{}
+
+// Score implements rerank.Scorer.
+func (lengths) Score(_ context.Context, _ string, docs []string) ([]float32, error) {
+	logits := make([]float32, len(docs))
+	for i, doc := range docs {
+		logits[i] = float32(len(doc)) / 100
+	}
+	return logits, nil
+}

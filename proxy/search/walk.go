@@ -42,6 +42,10 @@ func (w *walker) query(n *node, path string, s scope) {
 	if n == nil || n.kind != '{' {
 		return
 	}
+	if len(w.found) > maxTexts {
+		w.unknown = cmp.Or(w.unknown, "of more texts than a question has")
+		return
+	}
 	for i := range n.children {
 		q := &n.children[i]
 		w.clause(q, path+"."+q.name, s)
@@ -234,7 +238,7 @@ func isQuoted(text string) bool {
 
 // add records a text. Field names come as the query spells them: title, title^3.
 func (w *walker) add(query, path, text string, quoted bool, fields []string, s scope) {
-	f := found{Leaf: Leaf{Path: path, Query: query, Text: collapse(text), Boost: s.boost, Why: s.why}, tier: s.tier, remote: s.remote}
+	f := found{Leaf: Leaf{Path: path, Query: query, Text: collapse(bounded(text)), Boost: s.boost, Why: s.why}, tier: s.tier, remote: s.remote}
 	f.quoted = quoted
 	top := 0.0
 	for _, field := range fields {
@@ -248,6 +252,9 @@ func (w *walker) add(query, path, text string, quoted bool, fields []string, s s
 	}
 	if f.Why == "" && s.variable && strings.Contains(text, "${") {
 		f.Why = "a variable that a pipeline fills in"
+	}
+	if f.Why == "" && len(text) > len(bounded(text)) {
+		f.Why = "too long for a question" // and white space of more than that is no question either
 	}
 	if f.Why == "" {
 		f.Why = w.policy.unfit(f.Text, s.tier)

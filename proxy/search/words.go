@@ -10,6 +10,7 @@ import (
 const (
 	maxWords  = 4096 // bytes: more is a document that others are to be like, not a question
 	maxJoined = 4    // different texts that are read as one question
+	maxTexts  = 2048 // that are read at all: a query may have as many clauses as fit into a request, each with a path as deep as it likes
 	// maxDistinct bounds how many different texts are compared with each other: more are no question, and would take long.
 	maxDistinct = 64
 )
