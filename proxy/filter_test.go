@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -39,5 +41,35 @@ func TestFilterPathOfMultiSearch(t *testing.T) {
 	}
 	if want := `{"responses":[{"hits":{"hits":[{"_id":"29"}]}},{"hits":{"hits":[{"_id":"0"}]}}]}`; body != want || !strings.HasPrefix(res.Header.Get("X-Rerank"), "applied") {
 		t.Errorf("got %s, X-Rerank %q, want %s", body, res.Header.Get("X-Rerank"), want)
+	}
+}
+
+// Engines differ in what becomes of an empty value into which an excluded path leads: the cluster's own answer it is, and the reason is the
+// filter, not an answer that could not be read.
+func TestFilterPathThatEnginesApplyOtherwise(t *testing.T) {
+	s := &shops{shop: shop{docs: 100}}
+	c := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.Contains(r.URL.RawQuery, "filter_path=*") {
+			w.Write([]byte(`{"filtered by":"the cluster"}`))
+			return
+		}
+		answer := httptest.NewRecorder()
+		s.ServeHTTP(answer, r)
+		w.Write([]byte(strings.ReplaceAll(answer.Body.String(), `"price":12345678901234567890`, `"tags":[]`)))
+	})
+	base, _ := serve(t, &Snapshot{Upstream: c, Rules: rules(reverse)}, Options{})
+	search := `{"query":{"match":{"title":"blue shoes"}},"size":1}`
+	for _, tt := range []struct{ path, body, kind string }{
+		{"/shop/_search?filter_path=-hits.hits._source.tags.x", search, "application/json"},
+		{"/shop/_msearch?filter_path=-responses.hits.hits._source.tags.x", "{}\n" + search + "\n", "application/x-ndjson"},
+	} {
+		res, body, err := do(t, request(t, "POST", base+tt.path, tt.body, "Content-Type", tt.kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, "skipped; reason=format") || body != `{"filtered by":"the cluster"}` {
+			t.Errorf("%s: got %s, X-Rerank %q, want the cluster's answer for the reason format", tt.path, body, got)
+		}
 	}
 }

@@ -173,7 +173,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		if pages[i], err = s.cut(responses.Item(i), m.ranking); err != nil {
-			return m.giveUp(a, changed, search.UpstreamMalformed, err)
+			return m.giveUp(a, changed, unwritten(err), err)
 		}
 	}
 	ms := 0
@@ -186,7 +186,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 	}
 	m.splicing = time.Since(start)
 	if err != nil {
-		return m.giveUp(a, changed, search.UpstreamMalformed, err)
+		return m.giveUp(a, changed, unwritten(err), err)
 	}
 	return m.deliver(a, body)
 }

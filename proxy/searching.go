@@ -3,12 +3,14 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/rerankd/rerankd/proxy/filterpath"
 	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 )
@@ -414,4 +416,12 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		return nil, fmt.Errorf("splicing the response: %w", err)
 	}
 	return spliced, nil
+}
+
+// unwritten is the reason where no page could be made of an answer that was read. What only engines know of filter_path is no fault of it.
+func unwritten(err error) search.Reason {
+	if errors.Is(err, filterpath.ErrEmpty) {
+		return search.Format
+	}
+	return search.UpstreamMalformed
 }

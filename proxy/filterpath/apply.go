@@ -19,8 +19,9 @@ const maxRemembered = 1 << 12
 // maxGrowth bounds what indentation may make of a response. Engines asked for pretty have mostly indented it by themselves already.
 const maxGrowth = 8
 
-// Apply writes what the filter leaves of a response, one that was asked for with the filter [Whole]. What is left stands as it is spelled, scalars and names byte for byte; white space
-// between them is what an engine writes: none, or where it is asked for pretty, its indentation and a line feed at the end.
+// Apply writes what the filter leaves of a response, one that was asked for with the filter [Whole]. What is left stands as it is
+// spelled, scalars and names byte for byte; white space between them is what an engine writes: none, or where it is asked for pretty, its
+// indentation and a line feed at the end.
 //
 // The body has to be an object, whole and valid, but for duplicate names and invalid UTF-8. [ErrEmpty] is returned where engines differ.
 func (f *Filter) Apply(body []byte, pretty bool) ([]byte, error) {

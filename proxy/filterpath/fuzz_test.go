@@ -13,7 +13,7 @@ import (
 // again.
 func FuzzApply(f *testing.F) {
 	const body = `{"took":1,"hits":{"total":{"value":2},"hits":[{"_id":"1","_source":{"a.b":[1,"x",{"c":null}],"d":{}}},{"_id":"2"}]},"e":[[],[{"a":1}]]}`
-	for _, filter := range []string{"hits.hits._id", "**._id,-hits.total", "-hits.hits._source.d", "h*.**", `**.a\.b`, "-**", "e.a", "*", ""} {
+	for _, filter := range []string{"hits.hits._id", "**._id,-hits.total", "-hits.hits._source.d", "h*.**", `**.a\.b`, "-**", "-*", "e.a", "*", "**", ""} {
 		f.Add(filter, body, false)
 		f.Add(filter, body, true)
 	}
@@ -42,6 +42,12 @@ func FuzzApply(f *testing.F) {
 		}
 		if !pretty && len(once) > len(compact) {
 			t.Fatalf("%q of %q: got %q, more than there was", value, body, once)
+		}
+		if !pretty && (value == "*" || value == "**") && !bytes.Equal(once, compact) {
+			t.Fatalf("%q of %q: got %q, want everything", value, body, once)
+		}
+		if (value == "-*" || value == "-**") && strings.TrimSpace(strings.ReplaceAll(string(once), " ", "")) != "{}" {
+			t.Fatalf("%q of %q: got %q, want nothing", value, body, once)
 		}
 		twice, err := filter.Apply(once, pretty)
 		if err != nil {
