@@ -173,7 +173,7 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		if pages[i], err = s.cut(responses.Item(i), m.ranking); err != nil {
-			return m.giveUp(a, changed, unwritten(err), err)
+			return m.giveUp(a, changed, s.unwritten(err), err)
 		}
 	}
 	ms := 0
@@ -186,7 +186,13 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 	}
 	m.splicing = time.Since(start)
 	if err != nil {
-		return m.giveUp(a, changed, unwritten(err), err)
+		reason := search.UpstreamMalformed
+		for _, s := range m.items { // the filter is of them all
+			if s.hits != nil {
+				reason = s.unwritten(err)
+			}
+		}
+		return m.giveUp(a, changed, reason, err)
 	}
 	return m.deliver(a, body)
 }

@@ -418,9 +418,11 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 	return spliced, nil
 }
 
-// unwritten is the reason where no page could be made of an answer that was read. What only engines know of filter_path is no fault of it.
-func unwritten(err error) search.Reason {
+// unwritten is the reason where no page could be made of an answer that was read. What only engines know of filter_path is no fault of it,
+// and is left to them for a while.
+func (s *searching) unwritten(err error) search.Reason {
 	if errors.Is(err, filterpath.ErrEmpty) {
+		s.handler.unfit.keep(s.key(), search.Format)
 		return search.Format
 	}
 	return search.UpstreamMalformed

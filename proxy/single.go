@@ -85,7 +85,7 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 	page, err := s.cut(a.body, s.ranking)
 	s.splicing = time.Since(start)
 	if err != nil {
-		return s.giveUp(a, changed, unwritten(err), err)
+		return s.giveUp(a, changed, s.unwritten(err), err)
 	}
 	return s.deliver(a, page)
 }
