@@ -309,8 +309,8 @@ func (s *searching) offer() bool {
 		return false
 	}
 	s.offered = make([]rerank.Hit, window)
-	for i := range s.offered {
-		s.offered[i] = rerank.Hit{Text: s.hits.Text(i, s.template), Score: s.hits.Score(i), Hold: s.hits.Held(i)}
+	for i, text := range s.hits.Texts(window, s.template) {
+		s.offered[i] = rerank.Hit{Text: text, Score: s.hits.Score(i), Hold: s.hits.Held(i)}
 	}
 	return true
 }

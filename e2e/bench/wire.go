@@ -80,8 +80,8 @@ func splice(answer []byte) error {
 	}
 	template := search.FieldsTemplate([]string{"title", "text"})
 	order, scores := make([]int, p.Hits()), make([]float64, p.Hits())
-	for i := range order {
-		if p.Text(i, template) == "" {
+	for i, text := range p.Texts(p.Hits(), template) {
+		if text == "" {
 			return fmt.Errorf("hit %d has no text", i)
 		}
 		order[i], scores[i] = len(order)-1-i, 1/float64(i+1)

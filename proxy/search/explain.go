@@ -19,7 +19,7 @@ func (p *Response) explain(h hit, i, place int, pg Page) edit {
 	case pg.KeepScores && p.hits[place].score.has():
 		shown = string(p.hits[place].score.of(p.body))
 	case !pg.KeepScores && pg.Scores != nil:
-		if edits := p.rescore(h.score, pg.Scores[place]); len(edits) > 0 {
+		if edits := p.rescore(nil, h.score, pg.Scores[place]); len(edits) > 0 {
 			shown = edits[0].text
 		}
 	}

@@ -191,21 +191,23 @@ func (d reader) object(member func(name string) error) (span, error) {
 	return span{start, d.offset()}, err
 }
 
-// nameOf returns a member's name. Names that are of use here are given without being copied.
+// responseNames are the names that are of use here, each as it is mostly spelled.
+var responseNames = []string{
+	"took", "timed_out", "_shards", "failed", "hits", "max_score", "error", "responses", "status",
+	"_index", "_id", "_score", "_source", "fields", "_rank", "ignored_field_values", "sort", "_explanation",
+}
+
+// nameOf returns a member's name, without a copy where that is of use here; "" where a name that is spelled without escapes is of none.
 func nameOf(raw jsontext.Value) string {
-	switch string(raw) {
-	case `"_index"`:
-		return "_index"
-	case `"_id"`:
-		return "_id"
-	case `"_score"`:
-		return "_score"
-	case `"_source"`:
-		return "_source"
-	case `"fields"`:
-		return "fields"
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return unquote(raw)
 	}
-	return unquote(raw)
+	for _, name := range responseNames {
+		if string(raw[1:len(raw)-1]) == name {
+			return name
+		}
+	}
+	return ""
 }
 
 // once reads a value and notes where it stands. The same name again is an error: clients differ in which of two they believe.

@@ -42,7 +42,7 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 	}
 	switch {
 	case len(kept) > 0 && !pg.KeepScores && pg.Scores != nil:
-		edits = append(edits, p.rescore(p.maxScore, pg.Scores[kept[0]])...)
+		edits = p.rescore(edits, p.maxScore, pg.Scores[kept[0]])
 	case len(kept) == 0 && len(p.hits) > 0 && !math.IsNaN(p.number(p.maxScore)):
 		edits = append(edits, edit{p.maxScore.start, p.maxScore.end, "null"})
 	}
@@ -124,13 +124,14 @@ func (p *Response) page(pg Page, kept []int) edit {
 	var b strings.Builder
 	b.Grow((p.hits[n-1].end - p.hits[0].start) / n * (to - from))
 	var scratch []byte
+	var changes [8]edit
 	for gap, place := range kept[from:to] {
 		if gap > 0 {
 			b.Write(p.body[p.hits[gap-1].end:p.hits[gap].start])
 		}
 		i := pg.hit(place)
 		h := p.hits[i]
-		edits := p.hitEdits(h, place, pg)
+		edits := p.hitEdits(changes[:0], h, place, pg)
 		if pg.Explain != nil && h.explanation.has() && (i != place || len(edits) > 0) {
 			edits = append(edits, p.explain(h, i, place, pg))
 		}
@@ -140,15 +141,14 @@ func (p *Response) page(pg Page, kept []int) edit {
 	return edit{p.hits[0].start, p.hits[n-1].end, b.String()}
 }
 
-// hitEdits returns what changes within a hit that goes to a place.
-func (p *Response) hitEdits(h hit, place int, pg Page) []edit {
-	var edits []edit
+// hitEdits appends what changes within a hit that goes to a place.
+func (p *Response) hitEdits(edits []edit, h hit, place int, pg Page) []edit {
 	at := p.hits[place]
 	switch {
 	case pg.KeepScores:
 		edits = p.moved(edits, h.score, at.score)
 	case pg.Scores != nil:
-		edits = append(edits, p.rescore(h.score, pg.Scores[place])...)
+		edits = p.rescore(edits, h.score, pg.Scores[place])
 	}
 	edits = p.moved(edits, h.rank, at.rank)
 	if pg.Strip != nil && len(pg.Strip.added) > 0 && (h.fields.has() || h.ignored.has()) {
@@ -166,12 +166,12 @@ func (p *Response) moved(edits []edit, to, from span) []edit {
 }
 
 // rescore writes a score where there is a number. The same score keeps its spelling.
-func (p *Response) rescore(s span, score float64) []edit {
+func (p *Response) rescore(edits []edit, s span, score float64) []edit {
 	old := p.number(s)
 	if math.IsNaN(old) || math.IsNaN(score) || float32(old) == float32(score) {
-		return nil
+		return edits
 	}
-	return []edit{{s.start, s.end, formatScore(score)}}
+	return append(edits, edit{s.start, s.end, formatScore(score)})
 }
 
 // formatScore spells a score as the clusters do, with the fewest digits that give the same 32-bit number back. Rounding to 32 bits never
@@ -188,11 +188,11 @@ func formatScore(score float64) string {
 		n, _ := strconv.Atoi(exponent)
 		return mantissa + "E" + strconv.Itoa(n)
 	}
-	text := strconv.FormatFloat(value, 'f', -1, 32)
-	if !strings.Contains(text, ".") {
-		text += ".0"
+	text := strconv.AppendFloat(make([]byte, 0, 32), value, 'f', -1, 32)
+	if bytes.IndexByte(text, '.') < 0 {
+		text = append(text, ".0"...)
 	}
-	return text
+	return string(text)
 }
 
 // AddStatus ends a response with the status that a search template's has, in the same layout.

@@ -80,21 +80,29 @@ func JoinedTemplate(fields []string, separator string) Template {
 // Fields returns the names of the fields that the template reads, each once, in order of appearance.
 func (t Template) Fields() []string { return slices.Clone(t.fields) }
 
-// render puts the fields' texts in their places. Literals alone are no text.
-func (t Template) render(texts []string) string {
-	if !slices.ContainsFunc(texts, func(s string) bool { return s != "" }) {
-		return ""
+// render appends the fields' texts in their places. Literals alone are no text.
+func (t Template) render(dst []byte, texts [][]byte) []byte {
+	if !slices.ContainsFunc(texts, func(s []byte) bool { return len(s) > 0 }) {
+		return dst
 	}
 	if t.pieces == nil {
-		return strings.Join(slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" }), t.separator)
+		for _, text := range texts {
+			if len(text) == 0 {
+				continue
+			}
+			if len(dst) > 0 {
+				dst = append(dst, t.separator...)
+			}
+			dst = append(dst, text...)
+		}
+		return dst
 	}
-	var b strings.Builder
 	for _, p := range t.pieces {
 		if p.field < 0 {
-			b.WriteString(p.literal)
+			dst = append(dst, p.literal...)
 		} else {
-			b.WriteString(texts[p.field])
+			dst = append(dst, texts[p.field]...)
 		}
 	}
-	return b.String()
+	return dst
 }

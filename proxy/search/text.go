@@ -2,7 +2,7 @@ package search
 
 import (
 	"bytes"
-	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -17,25 +17,33 @@ const maxText = 32 << 10
 // {"a.b": …}. What remains of the path at a string is the name of a multi-field, whose text is that string. Several values are joined by
 // a space, objects give all that is in them, numbers and booleans their spelling. No field gives more than 32 KiB.
 func (p *Response) Text(i int, t Template) string {
-	if len(t.fields) == 0 {
-		return ""
-	}
-	h := p.hits[i]
-	g := gatherer{texts: make([][]byte, len(t.fields))}
-	g.gather(h.source, p.body, t.fields)
-	g.gather(h.fields, p.body, t.fields)
-	texts := make([]string, len(t.fields))
-	for i, text := range g.texts {
-		// The limit may have cut a character in two. Nothing else is invalid by now: it has become U+FFFD.
-		texts[i] = strings.ToValidUTF8(string(bytes.TrimSpace(text)), "")
-	}
-	return t.render(texts)
+	return newGatherer(t).text(p.hits[i], p.body)
 }
 
-// A gatherer collects the texts of several fields in one walk.
+// Texts returns the texts of the first n hits, as Text does one by one.
+func (p *Response) Texts(n int, t Template) []string {
+	texts := make([]string, n)
+	g := newGatherer(t)
+	for i := range texts {
+		texts[i] = g.text(p.hits[i], p.body)
+	}
+	return texts
+}
+
+// A gatherer collects the texts of several fields of one hit after the other. What it needs for that is made once.
 type gatherer struct {
-	texts [][]byte
-	stack []want
+	template Template
+	texts    [][]byte // of the template's fields
+	stack    []want
+	source   bytes.Buffer
+	decoder  *jsontext.Decoder
+	rendered []byte
+}
+
+func newGatherer(t Template) *gatherer {
+	g := &gatherer{template: t, texts: make([][]byte, len(t.fields))}
+	g.decoder = jsontext.NewDecoder(&g.source)
+	return g
 }
 
 // A want is a field that is looked for within a value, and what remains of its path; "" means that the value is it.
@@ -44,10 +52,30 @@ type want struct {
 	path  string
 }
 
+func (g *gatherer) text(h hit, body []byte) string {
+	if len(g.texts) == 0 {
+		return ""
+	}
+	for i := range g.texts {
+		g.texts[i] = g.texts[i][:0]
+	}
+	g.gather(h.source, body)
+	g.gather(h.fields, body)
+	for i, text := range g.texts {
+		text = bytes.TrimSpace(text)
+		if !utf8.Valid(text) { // the limit has cut a character in two: what was invalid before has become U+FFFD
+			text = bytes.ToValidUTF8(text, nil)
+		}
+		g.texts[i] = text
+	}
+	g.rendered = g.template.render(g.rendered[:0], g.texts)
+	return string(g.rendered)
+}
+
 // gather reads those fields that have no text yet from an object.
-func (g *gatherer) gather(object span, body []byte, fields []string) {
+func (g *gatherer) gather(object span, body []byte) {
 	g.stack = g.stack[:0]
-	for i, field := range fields {
+	for i, field := range g.template.fields {
 		if len(g.texts[i]) == 0 && field != "" {
 			g.stack = append(g.stack, want{i, field})
 		}
@@ -55,9 +83,10 @@ func (g *gatherer) gather(object span, body []byte, fields []string) {
 	if !object.has() || body[object.start] != '{' || len(g.stack) == 0 {
 		return
 	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(object.of(body)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	g.source = *bytes.NewBuffer(object.of(body))
+	g.decoder.Reset(&g.source, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	// The whole response was read without an error, and so is a part of it.
-	_ = g.value(d, 0, len(g.stack))
+	_ = g.value(g.decoder, 0, len(g.stack))
 }
 
 // value reads one value, in which the wants stack[from:to] are looked for.
@@ -111,19 +140,20 @@ func (g *gatherer) value(d *jsontext.Decoder, from, to int) error {
 
 // push puts on the stack what stack[from:to] look for within a member of that name.
 func (g *gatherer) push(raw jsontext.Value, from, to int) {
-	var name string
-	named := false
+	name := raw[1 : len(raw)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name, _ = jsontext.AppendUnquote(nil, raw)
+	}
 	for i := from; i < to; i++ {
 		w := g.stack[i]
 		if w.path == "" {
 			g.stack = append(g.stack, w)
 			continue
 		}
-		if !named {
-			name, named = nameOf(raw), true
+		if len(name) == 0 || len(w.path) < len(name) || w.path[:len(name)] != string(name) {
+			continue
 		}
-		switch rest, ok := strings.CutPrefix(w.path, name); {
-		case !ok || name == "":
+		switch rest := w.path[len(name):]; {
 		case rest == "":
 			g.stack = append(g.stack, want{w.field, ""})
 		case rest[0] == '.':
