@@ -85,7 +85,7 @@ func checkFeatures(t *testing.T, found results) {
 	}
 	// What the other engines have is taken from the table of abilities, as the whole matrix found it.
 	whole := make(results)
-	for _, sh := range shapes {
+	for _, sh := range append(slices.Clone(shapes), emulated...) {
 		key := sh.group + "/" + sh.feature
 		for _, e := range []cluster.Engine{cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717} {
 			if slices.Contains(found[key], e) || !slices.Contains(all, e) && sh.needs != never && has(e, sh.needs) {
@@ -109,7 +109,7 @@ cluster's own order (the bytes are the same), turned round, and page by page. *R
 
 `)
 	group := ""
-	for _, sh := range shapes {
+	for _, sh := range append(slices.Clone(shapes), emulated...) {
 		if sh.needs == never {
 			continue
 		}
@@ -130,7 +130,7 @@ cluster's own order (the bytes are the same), turned round, and page by page. *R
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", escaped(u.feature), says)
 	}
-	b.WriteString(`| retriever.text_similarity_reranker, run by the engine itself | passes, unless the configuration names its inference id: then rerankd runs it on any engine (the rows of proxy/emulated_test.go and e2e) |
+	b.WriteString(`| retriever.text_similarity_reranker, run by the engine itself | passes, unless the configuration names its inference id |
 | async search, ES\|QL, SQL, EQL, scroll and point-in-time endpoints | forwarded untouched |
 | Elasticsearch 9 | the same wire format as 8, not run |
 `)
@@ -140,6 +140,8 @@ cluster's own order (the bytes are the same), turned round, and page by page. *R
 func (sh shape) does() string {
 	text := "reranked"
 	switch {
+	case sh.group == "Run by rerankd":
+		return escaped(sh.how)
 	case sh.passes == "-":
 		text = "forwarded"
 	case sh.refused:
