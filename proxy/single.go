@@ -72,5 +72,5 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return s.giveUp(a, changed, search.UpstreamMalformed, err)
 	}
-	return s.deliver(a, page)
+	return s.deliver(a, s.withStatus(page))
 }

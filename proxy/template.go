@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +31,10 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 		return x.pass(x.original())
 	}
 	start := time.Now()
-	rendered := x.render(x.body)
+	var rendered []byte
+	if ofRequest(x.req.URL.RawQuery) {
+		rendered = x.render(x.body)
+	}
 	if rendered != nil {
 		s.plan(x.req.URL.RawQuery, rendered)
 	} else {
@@ -43,6 +49,15 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 		return s.answer(untemplated(s.request()))
 	}
 	return s.answer(toBeRead(x.original()))
+}
+
+// withStatus ends an answer of _search as OpenSearch ends one of _search/template.
+func (x *exchange) withStatus(page []byte) []byte {
+	last := bytes.LastIndexByte(page, '}')
+	if !x.elsewhere || last < 0 || x.live.OpenSearch == nil || !x.live.OpenSearch() {
+		return page
+	}
+	return slices.Concat(page[:last], []byte(`,"status":200`), page[last:])
 }
 
 // multiTemplated is a request to _msearch/template. Where one of its templates is not rendered, all pages are ranked as they come, because
@@ -147,6 +162,22 @@ func renderable(template []byte) bool {
 		}
 	}
 	return true
+}
+
+// ofRequest reports whether the URL's parameters are all about the request. Those that describe the search (size, q, sort …) do nothing beside
+// a template, of which the search is made anew, and would do something beside what came out of it.
+func ofRequest(rawQuery string) bool {
+	values, err := url.ParseQuery(rawQuery)
+	for name := range values {
+		switch name {
+		case "allow_no_indices", "allow_partial_search_results", "batched_reduce_size", "cancel_after_time_interval", "ccs_minimize_roundtrips",
+			"error_trace", "expand_wildcards", "human", "ignore_throttled", "ignore_unavailable", "max_concurrent_shard_requests",
+			"pre_filter_shard_size", "preference", "pretty", "request_cache", "rest_total_hits_as_int", "routing", "search_type", "typed_keys":
+		default:
+			return false
+		}
+	}
+	return err == nil
 }
 
 // planPage decides whether the page that a template brings is reranked as it comes.

@@ -156,3 +156,32 @@ func TestMultiTemplate(t *testing.T) {
 		})
 	}
 }
+
+// Beside a template, parameters of the URL that describe a search do nothing: OpenSearch 2.19.0 gives four hits for size=4 in the template
+// and size=2 in the URL, and its _search gives two.
+func TestTemplateBesideParameters(t *testing.T) {
+	for query, elsewhere := range map[string]bool{"": true, "?routing=a&preference=b": true, "?size=2": false, "?q=red": false, "?sort=price": false, "?nonsense": false, "?%zz": false} {
+		s := &templates{shops: shops{shop: shop{docs: 100}}}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+		if _, _, err := do(t, request(t, "POST", base+"/shop/_search/template"+query, `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(s.paths, "/shop/_search"); got != elsewhere {
+			t.Errorf("%q: the cluster was asked at %v, want /shop/_search among them: %v", query, s.paths, elsewhere)
+		}
+	}
+}
+
+// OpenSearch ends the answer to a template with the status that the search had.
+func TestTemplateStatus(t *testing.T) {
+	s := &templates{shops: shops{shop: shop{docs: 100}}}
+	snapshot := &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), OpenSearch: func() bool { return true }}
+	base, _ := serve(t, snapshot, Options{})
+	_, body, err := do(t, request(t, "POST", base+"/shop/_search/template", `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(body, `},"status":200}`) || !slices.Equal(ids(t, body), count(29, 25, -1)) {
+		t.Errorf("got %s, want the reranked page with its status", body)
+	}
+}
