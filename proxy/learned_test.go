@@ -112,3 +112,25 @@ func TestDearHitsMakeTheWindowSmaller(t *testing.T) {
 		}
 	}
 }
+
+// Only the cluster's own words teach: a refusal also repeats what a user typed, and may be about the search's own window. The messages are
+// those of Elasticsearch 7.17 to 8.19 and OpenSearch 2.19.
+func TestReachOf(t *testing.T) {
+	const es = `Result window is too large, from + size must be less than or equal to: [12] but was [30]. See the scroll api for a more efficient way`
+	for refusal, want := range map[string]int{
+		`{"error":{"root_cause":[{"type":"illegal_argument_exception","reason":"` + es + `"}]},"status":400}`:                                   12,
+		"{\n  \"error\" : {\n    \"reason\" : \"" + es + "\"\n  }\n}":                                                                           12,
+		`{"error":{"reason":"Validation Failed: 1: [rrf] requires [rank_window_size: 20] be greater than or equal to [size: 30];"}}`:            20,
+		`{"error":{"reason":"[rank] requires [rank_window_size: 20] be greater than or equal to [size: 30]"}}`:                                  20,
+		`{"error":{"reason":"Failed to parse query [x/ from + size must be less than or equal to: [1] but was [2]]"}}`:                          0,
+		`{"error":{"reason":"Failed to parse query [\"reason\":\"` + es + `]"}}`:                                                                0,
+		`{"error":{"reason":"Failed to parse query [[rrf] requires [rank_window_size: 1] be greater than or equal to [size: 9]]"}}`:             0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [0] but was [30]."}}`:                       0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [99999999999999999999999] but was [30]."}}`: 0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [-1] but was [30]."}}`:                      0,
+	} {
+		if got, ok := reachOf([]byte(refusal)); got != want || ok != (want > 0) {
+			t.Errorf("%s: got %d, %v, want %d", refusal, got, ok, want)
+		}
+	}
+}
