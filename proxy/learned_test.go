@@ -134,3 +134,44 @@ func TestReachOf(t *testing.T) {
 		}
 	}
 }
+
+// A limit that the widened search had kept within teaches nothing that would help the next one.
+func TestUselessReachIsNotLearned(t *testing.T) {
+	s := &shop{docs: 100}
+	s.intercept = func(w http.ResponseWriter, r *http.Request, body []byte, wide bool) bool {
+		if wide {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [1000000] but was [30]."},"status":400}`)
+		}
+		return wide
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	for range 3 {
+		if _, _, err := do(t, request(t, "POST", base+"/shop/_search", match)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.searches()); got != 4 {
+		t.Errorf("got %d searches for 3 of the client's, want only the first repeated", got)
+	}
+}
+
+// An answer that was too large for a whole window is so the next time too: the search is not widened again for a while.
+func TestTooLargeIsRemembered(t *testing.T) {
+	for path, body := range map[string]string{"/shop/_search": match, "/shop/_msearch": "{}\n" + match + "\n"} {
+		s := &shops{shop: shop{docs: 100}}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), Limits: Limits{Response: 3000}}, Options{})
+		for i := range 3 {
+			res, _, err := do(t, request(t, "POST", base+path, body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, "skipped; reason=too_large") {
+				t.Errorf("%s, time %d: got X-Rerank %q", path, i, got)
+			}
+		}
+		if got := len(s.searches()); got != 4 {
+			t.Errorf("%s: got %d requests for 3 of the client's, want only the first repeated", path, got)
+		}
+	}
+}

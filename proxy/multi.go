@@ -138,6 +138,9 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if reason != "" {
+		for _, s := range m.items {
+			s.useless(reason)
+		}
 		return m.giveUp(a, changed, reason, err)
 	}
 	pages, ok := m.take(responses)
