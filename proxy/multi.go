@@ -192,6 +192,11 @@ func (m *multiple) take(responses *search.MultiResponse) (pages [][]byte, ok boo
 		if s.refusal != nil {
 			pages[i] = s.refusal.Body()
 		}
+		if m.elsewhere && responses.Failed(i) { // whose words are about what the client did not ask for
+			s.skip(search.UpstreamStatus, "the rendered search's answer", nil)
+			again = append(again, i)
+			continue
+		}
 		if s.reason != "" {
 			continue
 		}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -106,13 +107,21 @@ func untemplated(req *http.Request) *http.Request {
 // maxRendered bounds the templates of one request that are rendered, each of which is a request to the cluster.
 const maxRendered = 32
 
+// renderTimeout bounds the wait for a rendering, and about that for all of one request. A client that it was once too short for is served
+// without for some time.
+const renderTimeout = time.Second
+
 // renderAll renders the templates of a multi-search; nil where one of them is not.
 func (x *exchange) renderAll(lines *search.Multi) [][]byte {
 	if len(lines.Searches) > maxRendered {
 		return nil
 	}
 	rendered := make([][]byte, len(lines.Searches))
+	start := time.Now()
 	for i, line := range lines.Searches {
+		if time.Since(start) > renderTimeout {
+			return nil
+		}
 		if rendered[i] = x.render(line.Body); rendered[i] == nil {
 			return nil
 		}
@@ -129,13 +138,19 @@ func (x *exchange) render(template []byte) []byte {
 	req := toBeRead(x.build("", template))
 	req.Method, req.URL.Path, req.URL.RawPath = http.MethodPost, "/_render/template", ""
 	req.Header.Set("Content-Type", versioned("application/json", req.Header))
-	a, reason, _ := x.fetch(req, false)
+	ctx, cancel := context.WithTimeout(req.Context(), renderTimeout)
+	defer cancel()
+	a, reason, _ := x.fetch(req.WithContext(ctx), false)
+	late := ctx.Err() != nil && x.call.ctx.Err() == nil
 	if a == nil {
+		if late {
+			x.live.learned.unrendered.keep(who, struct{}{})
+		}
 		return nil
 	}
 	defer a.Body.Close()
 	if reason != "" {
-		if refused(a.StatusCode) {
+		if late || refused(a.StatusCode) {
 			x.live.learned.unrendered.keep(who, struct{}{})
 		}
 		return nil
