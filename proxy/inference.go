@@ -95,7 +95,9 @@ func (x *exchange) enter() (refusal *http.Response, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if refused(res.StatusCode) || res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
+	switch res.StatusCode {
+	case http.StatusOK, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+	default: // perhaps another gate's, on the way to the cluster
 		return res, nil
 	}
 	io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))

@@ -184,3 +184,22 @@ func TestInferenceAsksTheClusterFirst(t *testing.T) {
 		t.Errorf("got %d questions, want one more after a minute", asked.Load())
 	}
 }
+
+// Only a cluster's answers are a yes, not a login page's or another gate's; and what a client shows beside its token is asked for too.
+func TestInferenceLetsNobodyElseIn(t *testing.T) {
+	for status, want := range map[int]int{200: 200, 400: 200, 404: 200, 405: 200, 302: 302, 407: 407, 429: 429, 500: 500} {
+		base, _ := serve(t, inferenceSnapshot(upstream(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Es-Client-Authentication") != "SharedSecret s" {
+				status = http.StatusUnauthorized
+			}
+			w.WriteHeader(status)
+		}), longest), Options{})
+		res, _, err := do(t, request(t, "POST", base+"/_inference/rerank/mine", `{"query":"a","input":["a"]}`, "ES-Client-Authentication", "SharedSecret s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want {
+			t.Errorf("the cluster said %d: got %d, want %d", status, res.StatusCode, want)
+		}
+	}
+}
