@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 )
 
@@ -48,10 +49,17 @@ const (
 
 func (x *exchange) infer(m Model) (*http.Response, error) {
 	i := &inferring{exchange: x, model: m, documents: true, timeout: inferenceTimeout}
+	body := &record{} // notes why the body was not read; nothing else is told of it, as this is no search
+	x.searches = append(x.searches, body)
 	if err := x.read(); err != nil {
 		return nil, err
 	}
-	if x.raw == nil && x.req.Body != nil && x.req.Body != http.NoBody {
+	switch body.reason {
+	case search.Busy:
+		return failure{http.StatusTooManyRequests, "es_rejected_execution_exception", "no memory left for bodies"}.response(x.req), nil
+	case search.Format:
+		return failure{http.StatusBadRequest, "parse_exception", "the request's body cannot be decoded"}.response(x.req), nil
+	case search.TooLarge:
 		return failure{http.StatusRequestEntityTooLarge, "content_too_long_exception", "the request's body is larger than limits.request allows"}.response(x.req), nil
 	}
 	// Who may not enter the cluster may not use its place either.
@@ -66,11 +74,11 @@ func (x *exchange) infer(m Model) (*http.Response, error) {
 	if f.status != 0 {
 		return f.response(x.req), nil
 	}
-	body, err := json.Marshal(map[string][]result{"rerank": results})
+	answer, err := json.Marshal(map[string][]result{"rerank": results})
 	if err != nil {
 		return nil, fmt.Errorf("writing the results: %w", err)
 	}
-	res := answerOf(x.req, http.StatusOK, body)
+	res := answerOf(x.req, http.StatusOK, answer)
 	res.Header.Set(headerRerank, fmt.Sprintf("applied; model=%s; window=%d; scored=%d; ms=%d",
 		quoted(m.Name), len(i.inputs), len(i.inputs), time.Since(start).Milliseconds()))
 	x.handler.metrics.scored.WithLabelValues(m.Name).Add(float64(len(i.inputs)))

@@ -203,3 +203,17 @@ func TestInferenceLetsNobodyElseIn(t *testing.T) {
 		}
 	}
 }
+
+// No memory left is nothing that the client did wrong: it may come again.
+func TestInferenceWithoutMemory(t *testing.T) {
+	snapshot := inferenceSnapshot(gate(t, new(atomic.Int64)), longest)
+	snapshot.Limits.Buffered = 64
+	base, _ := serve(t, snapshot, Options{})
+	res, body, err := do(t, request(t, "POST", base+"/_inference/rerank/mine", `{"query":"a","input":["`+strings.Repeat("a", 200)+`"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "es_rejected_execution_exception") {
+		t.Errorf("got %d %s, want 429", res.StatusCode, body)
+	}
+}
