@@ -59,7 +59,7 @@ type principal [sha256.Size]byte
 func credentials(h http.Header) (http.Header, principal) {
 	mine, digest := http.Header{}, sha256.New()
 	for _, name := range []string{
-		"Authorization", "Cookie", "Es-Security-Runas-User", "Es-Secondary-Authorization",
+		"Authorization", "Cookie", "Es-Security-Runas-User", "Es-Secondary-Authorization", "Es-Client-Authentication",
 		"Opendistro_security_impersonate_as", "Securitytenant", "X-Proxy-User", "X-Proxy-Roles",
 	} {
 		if values, ok := h[name]; ok {

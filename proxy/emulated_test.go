@@ -136,4 +136,7 @@ func TestEmulatedInMultiSearch(t *testing.T) {
 	if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, "applied; searches=3; reranked=2") {
 		t.Errorf("got X-Rerank %q", got)
 	}
+	if seen := s.searches(); strings.Contains(seen[0], "retriever") { // for which a cluster without it would refuse all three
+		t.Errorf("the cluster saw %q", seen)
+	}
 }

@@ -328,6 +328,7 @@ func (x *exchange) giveUp(a *held, changed bool, reason search.Reason, err error
 		a.Body.Close()
 		return x.again(reason, err)
 	}
+	x.unapplied()
 	x.skip(reason, "", err)
 	if changed && a.asked != x.req.URL.RawQuery && coding(a.Header) == "" {
 		x.restore(a)
@@ -351,11 +352,16 @@ func refused(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// again sends the client's own request, once, where a widened one brought nothing of use. Its answer is the client's, whatever it is.
-func (x *exchange) again(reason search.Reason, err error) (*http.Response, error) {
+// unapplied is where the client gets none of the pages that were made.
+func (x *exchange) unapplied() {
 	for _, s := range x.searches {
 		s.applied = false
 	}
+}
+
+// again sends the client's own request, once, where a widened one brought nothing of use. Its answer is the client's, whatever it is.
+func (x *exchange) again(reason search.Reason, err error) (*http.Response, error) {
+	x.unapplied()
 	x.skip(reason, "the widened request's answer", err)
 	x.repeated = reason
 	res, err := x.ask(x.original())

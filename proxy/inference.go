@@ -14,8 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 )
 
@@ -48,10 +50,17 @@ const (
 
 func (x *exchange) infer(m Model) (*http.Response, error) {
 	i := &inferring{exchange: x, model: m, documents: true, timeout: inferenceTimeout}
+	body := &record{} // notes why the body was not read; nothing else is told of it, as this is no search
+	x.searches = append(x.searches, body)
 	if err := x.read(); err != nil {
 		return nil, err
 	}
-	if x.raw == nil && x.req.Body != nil && x.req.Body != http.NoBody {
+	switch body.reason {
+	case search.Busy:
+		return failure{http.StatusTooManyRequests, "es_rejected_execution_exception", "no memory left for bodies"}.response(x.req), nil
+	case search.Format:
+		return failure{http.StatusBadRequest, "parse_exception", "the request's body cannot be decoded"}.response(x.req), nil
+	case search.TooLarge:
 		return failure{http.StatusRequestEntityTooLarge, "content_too_long_exception", "the request's body is larger than limits.request allows"}.response(x.req), nil
 	}
 	// Who may not enter the cluster may not use its place either.
@@ -66,11 +75,11 @@ func (x *exchange) infer(m Model) (*http.Response, error) {
 	if f.status != 0 {
 		return f.response(x.req), nil
 	}
-	body, err := json.Marshal(map[string][]result{"rerank": results})
+	answer, err := json.Marshal(map[string][]result{"rerank": results})
 	if err != nil {
 		return nil, fmt.Errorf("writing the results: %w", err)
 	}
-	res := answerOf(x.req, http.StatusOK, body)
+	res := answerOf(x.req, http.StatusOK, answer)
 	res.Header.Set(headerRerank, fmt.Sprintf("applied; model=%s; window=%d; scored=%d; ms=%d",
 		quoted(m.Name), len(i.inputs), len(i.inputs), time.Since(start).Milliseconds()))
 	x.handler.metrics.scored.WithLabelValues(m.Name).Add(float64(len(i.inputs)))
@@ -95,7 +104,9 @@ func (x *exchange) enter() (refusal *http.Response, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if refused(res.StatusCode) || res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests {
+	switch res.StatusCode {
+	case http.StatusOK, http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
+	default: // perhaps another gate's, on the way to the cluster
 		return res, nil
 	}
 	io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
@@ -153,7 +164,7 @@ func (i *inferring) parse() failure {
 	}
 	top := cmp.Or(own.Top, settings.Top)
 	switch {
-	case input == nil:
+	case input == nil || tokenOf(input) == "VALUE_NULL":
 		return invalid("Field [input] cannot be null")
 	case query == nil:
 		return invalid("Field [query] cannot be null for task type [rerank]")
@@ -290,22 +301,59 @@ func (i *inferring) rank() ([]result, failure) {
 	return results, failure{}
 }
 
-// score calls the model; a panic is its failure.
-func (i *inferring) score(ctx context.Context) (logits []float32, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			logits, err = nil, fmt.Errorf("panic: %v", v)
-		}
-	}()
-	if logits, err = i.model.Scorer.Score(ctx, i.query, i.inputs); err != nil {
-		return nil, err
+// score calls the model where it can neither break the request nor hold it up: a panic is its failure, and a model that does not end when
+// its time is over is left behind, as [searching.consult] leaves a ranker.
+func (i *inferring) score(ctx context.Context) ([]float32, error) {
+	l := i.live
+	if l.stuck.Load() >= maxStuck || !l.retain() {
+		return nil, rerank.ErrBusy
 	}
-	for _, logit := range logits {
+	type scored struct {
+		logits []float32
+		err    error
+	}
+	done := make(chan scored, 1)
+	var settled atomic.Bool // the first of the two to set it decides whether the model was left behind
+	query, inputs, scorer := i.query, i.inputs, i.model.Scorer
+	go func() {
+		defer l.release()
+		var s scored
+		defer func() {
+			if v := recover(); v != nil {
+				s = scored{err: fmt.Errorf("panic: %v", v)}
+			}
+			done <- s
+			if !settled.CompareAndSwap(false, true) {
+				l.stuck.Add(-1)
+			}
+		}()
+		s.logits, s.err = scorer.Score(ctx, query, inputs)
+	}()
+	var s scored
+	select {
+	case s = <-done:
+	case <-ctx.Done():
+		select {
+		case s = <-done:
+		case <-time.After(rankerGrace):
+			l.stuck.Add(1)
+			if !settled.CompareAndSwap(false, true) { // it came at the last moment
+				l.stuck.Add(-1)
+				s = <-done
+				break
+			}
+			return nil, ctx.Err()
+		}
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	for _, logit := range s.logits {
 		if f := float64(logit); math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, fmt.Errorf("a score is %v", logit)
 		}
 	}
-	return logits, nil
+	return s.logits, nil
 }
 
 // answerOf is a response of our own in the cluster's place.

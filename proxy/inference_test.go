@@ -184,3 +184,60 @@ func TestInferenceAsksTheClusterFirst(t *testing.T) {
 		t.Errorf("got %d questions, want one more after a minute", asked.Load())
 	}
 }
+
+// Only a cluster's answers are a yes, not a login page's or another gate's; and what a client shows beside its token is asked for too.
+func TestInferenceLetsNobodyElseIn(t *testing.T) {
+	for status, want := range map[int]int{200: 200, 400: 200, 404: 200, 405: 200, 302: 302, 407: 407, 429: 429, 500: 500} {
+		base, _ := serve(t, inferenceSnapshot(upstream(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Es-Client-Authentication") != "SharedSecret s" {
+				status = http.StatusUnauthorized
+			}
+			w.WriteHeader(status)
+		}), longest), Options{})
+		res, _, err := do(t, request(t, "POST", base+"/_inference/rerank/mine", `{"query":"a","input":["a"]}`, "ES-Client-Authentication", "SharedSecret s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want {
+			t.Errorf("the cluster said %d: got %d, want %d", status, res.StatusCode, want)
+		}
+	}
+}
+
+// No memory left is nothing that the client did wrong: it may come again.
+func TestInferenceWithoutMemory(t *testing.T) {
+	snapshot := inferenceSnapshot(gate(t, new(atomic.Int64)), longest)
+	snapshot.Limits.Buffered = 64
+	base, _ := serve(t, snapshot, Options{})
+	res, body, err := do(t, request(t, "POST", base+"/_inference/rerank/mine", `{"query":"a","input":["`+strings.Repeat("a", 200)+`"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "es_rejected_execution_exception") {
+		t.Errorf("got %d %s, want 429", res.StatusCode, body)
+	}
+}
+
+// A model that does not end when its time is over is left behind.
+func TestInferenceLeavesAStuckModel(t *testing.T) {
+	release := make(chan struct{})
+	stuck := reranktest.ScorerFunc(func(_ context.Context, _ string, docs []string) ([]float32, error) {
+		<-release
+		return make([]float32, len(docs)), nil
+	})
+	base, _ := serve(t, inferenceSnapshot(gate(t, new(atomic.Int64)), stuck), Options{})
+	t.Cleanup(func() { close(release) })
+	for i := range maxStuck + 1 {
+		want := http.StatusRequestTimeout
+		if i == maxStuck {
+			want = http.StatusTooManyRequests
+		}
+		res, body, err := do(t, request(t, "POST", base+"/_inference/rerank/mine?timeout=1ms", `{"query":"a","input":["a"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want {
+			t.Fatalf("request %d: got %d %s, want %d", i+1, res.StatusCode, body, want)
+		}
+	}
+}

@@ -45,8 +45,11 @@ func (s *searching) place() placeKey {
 	return placeKey(d.Sum(nil))
 }
 
-// tooLarge is how the engines say how many hits they give: index.max_result_window, and the window of a compound retriever.
-var tooLarge = regexp.MustCompile(`from \+ size must be less than or equal to: \[(\d+)\]|\[rank_window_size: (\d+)\] be greater than or equal to \[size`)
+// tooLarge is how the engines say how many hits they give: index.max_result_window, and the window of a compound retriever. It has to be
+// all of a reason from its beginning, because reasons repeat what users typed, and an unescaped quote is not among that.
+var tooLarge = regexp.MustCompile(`"reason"\s*:\s*"(?:` +
+	`Result window is too large, from \+ size must be less than or equal to: \[(\d+)\]|` +
+	`(?:Validation Failed: 1: )?\[\w+\] requires \[rank_window_size: (\d+)\] be greater than or equal to \[size)`)
 
 // reachOf reads out of a refusal how many hits a search may ask for.
 func reachOf(refusal []byte) (hits int, ok bool) {
@@ -55,7 +58,10 @@ func reachOf(refusal []byte) (hits int, ok bool) {
 		return 0, false
 	}
 	hits, err := strconv.Atoi(string(m[1]) + string(m[2]))
-	return hits, err == nil
+	if err != nil || hits < 1 {
+		return 0, false
+	}
+	return hits, true
 }
 
 // weigh returns how many hits of an answer's size may be fetched, and remembers it where the answer was too large. A power of two stands

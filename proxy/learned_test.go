@@ -112,3 +112,66 @@ func TestDearHitsMakeTheWindowSmaller(t *testing.T) {
 		}
 	}
 }
+
+// Only the cluster's own words teach: a refusal also repeats what a user typed, and may be about the search's own window. The messages are
+// those of Elasticsearch 7.17 to 8.19 and OpenSearch 2.19.
+func TestReachOf(t *testing.T) {
+	const es = `Result window is too large, from + size must be less than or equal to: [12] but was [30]. See the scroll api for a more efficient way`
+	for refusal, want := range map[string]int{
+		`{"error":{"root_cause":[{"type":"illegal_argument_exception","reason":"` + es + `"}]},"status":400}`:                                   12,
+		"{\n  \"error\" : {\n    \"reason\" : \"" + es + "\"\n  }\n}":                                                                           12,
+		`{"error":{"reason":"Validation Failed: 1: [rrf] requires [rank_window_size: 20] be greater than or equal to [size: 30];"}}`:            20,
+		`{"error":{"reason":"[rank] requires [rank_window_size: 20] be greater than or equal to [size: 30]"}}`:                                  20,
+		`{"error":{"reason":"Failed to parse query [x/ from + size must be less than or equal to: [1] but was [2]]"}}`:                          0,
+		`{"error":{"reason":"Failed to parse query [\"reason\":\"` + es + `]"}}`:                                                                0,
+		`{"error":{"reason":"Failed to parse query [[rrf] requires [rank_window_size: 1] be greater than or equal to [size: 9]]"}}`:             0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [0] but was [30]."}}`:                       0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [99999999999999999999999] but was [30]."}}`: 0,
+		`{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [-1] but was [30]."}}`:                      0,
+	} {
+		if got, ok := reachOf([]byte(refusal)); got != want || ok != (want > 0) {
+			t.Errorf("%s: got %d, %v, want %d", refusal, got, ok, want)
+		}
+	}
+}
+
+// A limit that the widened search had kept within teaches nothing that would help the next one.
+func TestUselessReachIsNotLearned(t *testing.T) {
+	s := &shop{docs: 100}
+	s.intercept = func(w http.ResponseWriter, r *http.Request, body []byte, wide bool) bool {
+		if wide {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"error":{"reason":"Result window is too large, from + size must be less than or equal to: [1000000] but was [30]."},"status":400}`)
+		}
+		return wide
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	for range 3 {
+		if _, _, err := do(t, request(t, "POST", base+"/shop/_search", match)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.searches()); got != 4 {
+		t.Errorf("got %d searches for 3 of the client's, want only the first repeated", got)
+	}
+}
+
+// An answer that was too large for a whole window is so the next time too: the search is not widened again for a while.
+func TestTooLargeIsRemembered(t *testing.T) {
+	for path, body := range map[string]string{"/shop/_search": match, "/shop/_msearch": "{}\n" + match + "\n"} {
+		s := &shops{shop: shop{docs: 100}}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), Limits: Limits{Response: 3000}}, Options{})
+		for i := range 3 {
+			res, _, err := do(t, request(t, "POST", base+path, body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := res.Header.Get("X-Rerank"); !strings.HasPrefix(got, "skipped; reason=too_large") {
+				t.Errorf("%s, time %d: got X-Rerank %q", path, i, got)
+			}
+		}
+		if got := len(s.searches()); got != 4 {
+			t.Errorf("%s: got %d requests for 3 of the client's, want only the first repeated", path, got)
+		}
+	}
+}

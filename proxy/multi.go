@@ -129,6 +129,8 @@ func (m *multiple) request() *http.Request {
 	bodies := make([][]byte, len(m.items))
 	for i, s := range m.items {
 		switch {
+		case s.refusal != nil: // the cluster would refuse the searches beside it too
+			bodies[i] = []byte(`{"size":0}`)
 		case s.reason == "":
 			bodies[i] = s.wide.Body
 		case m.rendered != nil && s.parsed == nil:
@@ -144,7 +146,7 @@ func (m *multiple) request() *http.Request {
 
 // answer asks the cluster and makes the client's pages of what it says.
 func (m *multiple) answer(req *http.Request) (*http.Response, error) {
-	changed := !m.templates || m.rendered != nil
+	changed := m.changed()
 	a, reason, err := m.fetch(req, changed)
 	if a == nil {
 		return m.unanswered(changed, err)
@@ -156,6 +158,9 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if reason != "" {
+		for _, s := range m.items {
+			s.useless(reason)
+		}
 		return m.giveUp(a, changed, reason, err)
 	}
 	pages, ok := m.take(responses)
@@ -197,6 +202,12 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 	return m.deliver(a, body)
 }
 
+// changed reports whether the cluster is asked for something else than the client did.
+func (m *multiple) changed() bool {
+	return m.rendered != nil || m.query.Filter() != nil && !m.templates ||
+		slices.ContainsFunc(m.items, func(s *searching) bool { return s.reason == "" && s.wide.Changed || s.refusal != nil })
+}
+
 // parse reads the answer: one response for each search.
 func (m *multiple) parse(body []byte) (*search.MultiResponse, error) {
 	responses, err := search.ParseMultiResponse(body)
@@ -215,6 +226,11 @@ func (m *multiple) take(responses *search.MultiResponse) (pages [][]byte, ok boo
 	for i, s := range m.items {
 		if s.refusal != nil {
 			pages[i] = s.refusal.Body()
+		}
+		if m.elsewhere && responses.Failed(i) { // whose words are about what the client did not ask for
+			s.skip(search.UpstreamStatus, "the rendered search's answer", nil)
+			again = append(again, i)
+			continue
 		}
 		if s.reason != "" {
 			continue

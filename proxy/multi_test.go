@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/rerankd/rerankd/rerank"
 )
@@ -267,4 +270,44 @@ func TestMultiSearchOverrides(t *testing.T) {
 	if seen := s.searches(); strings.Contains(seen[0], "rerank") {
 		t.Errorf("the cluster saw %q", seen)
 	}
+}
+
+// Whatever searches fail, widened or as they came: a client sees of each the cluster's own answer, or its hits in another order.
+func TestMultiSearchUnderRandomFailures(t *testing.T) {
+	var seed atomic.Uint64
+	s := &shops{shop: shop{docs: 25}}
+	failing := []string{
+		`{"error":{"reason":"x"},"status":500}`, `{"error":{"reason":"x"},"status":429}`, `{"error":"x"}`,
+		`{"status":200}`, `{"hits":{"hits":[]},"status":503}`, `{"hits":null,"status":200}`,
+		`{"took":1,"timed_out":false,"_shards":{"total":2,"successful":1,"failed":1},"hits":{"hits":[]},"status":200}`,
+	}
+	s.fail = func(header, body string, size int) string {
+		if n := int(crc32.ChecksumIEEE([]byte(header+body)) ^ uint32(seed.Load()*2654435761)); size > 5 && n%3 == 0 {
+			return failing[n/3%len(failing)]
+		}
+		return ""
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	rapid.Check(t, func(r *rapid.T) {
+		seed.Add(1)
+		var lines strings.Builder
+		var sizes [][2]int
+		for range rapid.IntRange(1, 8).Draw(r, "searches") {
+			from, size := rapid.IntRange(0, 30).Draw(r, "from"), rapid.IntRange(0, 5).Draw(r, "size")
+			sizes = append(sizes, [2]int{from, size})
+			fmt.Fprintf(&lines, "{\"preference\":\"%d\"}\n{\"query\":{\"match\":{\"title\":\"shoes %d\"}},\"from\":%d,\"size\":%d}\n",
+				rapid.IntRange(0, 1000).Draw(r, "preference"), seed.Load(), from, size)
+		}
+		_, pages, body := multiSearch(t, base, lines.String())
+		if len(pages) != len(sizes) {
+			r.Fatalf("got %d pages for %d searches: %s", len(pages), len(sizes), body)
+		}
+		for i, page := range pages {
+			from, end := min(sizes[i][0], 25), min(sizes[i][0]+sizes[i][1], 25)
+			direct, reversed := count(from, end, 1), count(24-from, 24-end, -1)
+			if !slices.Equal(page, direct) && !slices.Equal(page, reversed) {
+				r.Fatalf("page %d is %v, want %v or %v", i, page, direct, reversed)
+			}
+		}
+	})
 }

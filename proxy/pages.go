@@ -56,12 +56,13 @@ func number(d hash.Hash, n uint64) {
 	d.Write(b[:])
 }
 
-// searchKey is a digest of a search as the client sent it.
+// searchKey is a digest of a search as a client sent it, and of who did.
 type searchKey [sha256.Size]byte
 
 func (s *searching) key() searchKey {
 	d := sha256.New()
-	text(d, s.indices)
+	place := s.place()
+	d.Write(place[:])
 	rawQuery, body := s.parsed.Original()
 	text(d, rawQuery)
 	d.Write(body)

@@ -287,10 +287,17 @@ func (s *searching) refused(refusal []byte) {
 	if !s.wide.Changed {
 		return
 	}
-	if hits, ok := reachOf(refusal); ok {
+	if hits, ok := reachOf(refusal); ok && hits < s.wide.Window {
 		s.live.learned.reach.keep(s.place(), hits)
 	} else {
 		s.handler.unfit.keep(s.key(), search.UpstreamStatus)
+	}
+}
+
+// useless remembers that the answer to the widened search could not be used, where the next one could not either.
+func (s *searching) useless(reason search.Reason) {
+	if reason == search.TooLarge && s.wide != nil && s.wide.Changed {
+		s.handler.unfit.keep(s.key(), reason)
 	}
 }
 

@@ -75,6 +75,7 @@ func (s *searching) answer(req *http.Request) (*http.Response, error) {
 		if a.StatusCode == http.StatusBadRequest {
 			s.refused(a.refusal())
 		}
+		s.useless(reason)
 		return s.giveUp(a, changed, reason, err)
 	}
 	if s.offer() {

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,7 +31,10 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 		return x.pass(x.original())
 	}
 	start := time.Now()
-	rendered := x.render(x.body)
+	var rendered []byte
+	if ofRequest(x.req.URL.RawQuery) {
+		rendered = x.render(x.body)
+	}
 	if rendered != nil {
 		s.plan(x.req.URL.RawQuery, rendered)
 	} else {
@@ -97,13 +102,21 @@ func untemplated(req *http.Request) *http.Request {
 // maxRendered bounds the templates of one request that are rendered, each of which is a request to the cluster.
 const maxRendered = 32
 
+// renderTimeout bounds the wait for a rendering, and about that for all of one request. A client that it was once too short for is served
+// without for some time.
+const renderTimeout = time.Second
+
 // renderAll renders the templates of a multi-search; nil where one of them is not.
 func (x *exchange) renderAll(lines *search.Multi) [][]byte {
 	if len(lines.Searches) > maxRendered {
 		return nil
 	}
 	rendered := make([][]byte, len(lines.Searches))
+	start := time.Now()
 	for i, line := range lines.Searches {
+		if time.Since(start) > renderTimeout {
+			return nil
+		}
 		if rendered[i] = x.render(line.Body); rendered[i] == nil {
 			return nil
 		}
@@ -120,13 +133,19 @@ func (x *exchange) render(template []byte) []byte {
 	req := toBeRead(x.build("", template))
 	req.Method, req.URL.Path, req.URL.RawPath = http.MethodPost, "/_render/template", ""
 	req.Header.Set("Content-Type", versioned("application/json", req.Header))
-	a, reason, _ := x.fetch(req, false)
+	ctx, cancel := context.WithTimeout(req.Context(), renderTimeout)
+	defer cancel()
+	a, reason, _ := x.fetch(req.WithContext(ctx), false)
+	late := ctx.Err() != nil && x.call.ctx.Err() == nil
 	if a == nil {
+		if late {
+			x.live.learned.unrendered.keep(who, struct{}{})
+		}
 		return nil
 	}
 	defer a.Body.Close()
 	if reason != "" {
-		if refused(a.StatusCode) {
+		if late || refused(a.StatusCode) {
 			x.live.learned.unrendered.keep(who, struct{}{})
 		}
 		return nil
@@ -153,6 +172,22 @@ func renderable(template []byte) bool {
 		}
 	}
 	return true
+}
+
+// ofRequest reports whether the URL's parameters are all about the request. Those that describe the search (size, q, sort …) do nothing beside
+// a template, of which the search is made anew, and would do something beside what came out of it.
+func ofRequest(rawQuery string) bool {
+	values, err := url.ParseQuery(rawQuery)
+	for name := range values {
+		switch name {
+		case "allow_no_indices", "allow_partial_search_results", "batched_reduce_size", "cancel_after_time_interval", "ccs_minimize_roundtrips",
+			"error_trace", "expand_wildcards", "filter_path", "human", "ignore_throttled", "ignore_unavailable", "max_concurrent_shard_requests",
+			"pre_filter_shard_size", "preference", "pretty", "request_cache", "rest_total_hits_as_int", "routing", "search_type", "typed_keys":
+		default:
+			return false
+		}
+	}
+	return err == nil
 }
 
 // planPage decides whether the page that a template brings is reranked as it comes.

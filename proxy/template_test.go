@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // templates is a fake cluster with one search template: a match on the title for params.query_string, with params.size.
@@ -154,5 +155,81 @@ func TestMultiTemplate(t *testing.T) {
 				t.Errorf("got X-Rerank %q", got)
 			}
 		})
+	}
+}
+
+// Beside a template, parameters of the URL that describe a search do nothing: OpenSearch 2.19.0 gives four hits for size=4 in the template
+// and size=2 in the URL, and its _search gives two.
+func TestTemplateBesideParameters(t *testing.T) {
+	for query, elsewhere := range map[string]bool{"": true, "?routing=a&preference=b": true, "?size=2": false, "?q=red": false, "?sort=price": false, "?nonsense": false, "?%zz": false} {
+		s := &templates{shops: shops{shop: shop{docs: 100}}}
+		base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+		if _, _, err := do(t, request(t, "POST", base+"/shop/_search/template"+query, `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(s.paths, "/shop/_search"); got != elsewhere {
+			t.Errorf("%q: the cluster was asked at %v, want /shop/_search among them: %v", query, s.paths, elsewhere)
+		}
+	}
+}
+
+// OpenSearch ends the answer to a template with the status that the search had.
+func TestTemplateStatus(t *testing.T) {
+	s := &templates{shops: shops{shop: shop{docs: 100}}}
+	snapshot := &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), OpenSearch: func() bool { return true }}
+	base, _ := serve(t, snapshot, Options{})
+	_, body, err := do(t, request(t, "POST", base+"/shop/_search/template", `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(body, `},"status":200}`) || !slices.Equal(ids(t, body), count(29, 25, -1)) {
+		t.Errorf("got %s, want the reranked page with its status", body)
+	}
+}
+
+// A client that may search by a template alone gets the answer to its template, also where only one of the searches made of them is refused.
+func TestMultiTemplateRefusedElsewhere(t *testing.T) {
+	s := &templates{shops: shops{shop: shop{docs: 100}}}
+	s.fail = func(header, _ string, size int) string {
+		if strings.Contains(header, "theirs") && !slices.Contains(s.paths, "/shop/_msearch/template") {
+			return `{"error":{"reason":"no permissions for [indices:data/read/search]"},"status":403}`
+		}
+		return ""
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse)}, Options{})
+	const template = `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`
+	lines := "{}\n" + template + "\n" + `{"index":"theirs"}` + "\n" + template + "\n"
+	_, body, err := do(t, request(t, "POST", base+"/shop/_msearch/template", lines, "Content-Type", "application/x-ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(body, "no permissions") {
+		t.Errorf("got %s, a refusal of what the client did not ask for", body)
+	}
+}
+
+// A cluster that does not render is not waited for.
+func TestRenderingHangs(t *testing.T) {
+	s := &templates{shops: shops{shop: shop{docs: 100}}}
+	base, _ := serve(t, &Snapshot{Rules: rules(reverse), Upstream: upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/_render/template" {
+			io.Copy(io.Discard, r.Body)
+			select {
+			case <-r.Context().Done():
+			case <-time.After(5 * time.Second):
+			}
+			return
+		}
+		s.ServeHTTP(w, r)
+	})}, Options{})
+	start := time.Now()
+	for range 3 {
+		_, body, err := do(t, request(t, "POST", base+"/shop/_search/template", `{"id":"mine","params":{"query_string":"blue shoes","size":4}}`))
+		if err != nil || len(ids(t, body)) != 4 {
+			t.Fatalf("%v: %s", err, body)
+		}
+	}
+	if took := time.Since(start); took > 2*renderTimeout {
+		t.Errorf("3 searches took %v, want one wait of %v", took, renderTimeout)
 	}
 }
