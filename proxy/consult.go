@@ -22,49 +22,60 @@ const (
 
 // consult calls the ranker where it can neither break the search nor hold it up.
 func (s *searching) consult(ctx context.Context) rerank.Ranking {
-	l := s.live
-	if l.stuck.Load() >= maxStuck {
+	if s.live.stuck.Load() >= maxStuck {
 		return skipped(search.Busy, errors.New("rankers do not end when told to"))
 	}
-	if !l.retain() { // cannot be: this search holds it
-		return skipped(search.ModelError, errors.New("the snapshot is closed"))
-	}
-	done := make(chan rerank.Ranking, 1)
-	var settled atomic.Bool // the first of the two to set it decides whether the ranker was left behind
 	ranker, words, hits := s.ranker, s.words, s.offered
-	go func() {
-		defer l.release()
+	ranking, ok := within(ctx, s.live, func() (ranking rerank.Ranking) {
 		defer func() {
 			if v := recover(); v != nil {
-				done <- skipped(search.ModelError, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
-			}
-			if !settled.CompareAndSwap(false, true) {
-				l.stuck.Add(-1)
+				ranking = skipped(search.ModelError, fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 			}
 		}()
-		done <- checked(ranker.Rank(ctx, words, hits), len(hits))
+		return checked(ranker.Rank(ctx, words, hits), len(hits))
+	})
+	switch {
+	case ok:
+		return ranking
+	case s.call.ctx.Err() != nil:
+		return skipped(search.Canceled, ctx.Err())
+	}
+	return skipped(search.Timeout, ctx.Err())
+}
+
+// within runs f until ctx ends, and a little longer. Where f does not end then it is left behind, and what it returns later is dropped; l is
+// not closed before that, and counts it among its stuck ones.
+func within[T any](ctx context.Context, l *live, f func() T) (result T, ok bool) {
+	if !l.retain() { // cannot be: its caller holds it
+		return result, false
+	}
+	done := make(chan T, 1)
+	var settled atomic.Bool // the first of the two to set it decides whether f was left behind
+	go func() {
+		defer l.release()
+		done <- f()
+		if !settled.CompareAndSwap(false, true) {
+			l.stuck.Add(-1)
+		}
 	}()
 	select {
-	case ranking := <-done:
-		return ranking
+	case result = <-done:
+		return result, true
 	case <-ctx.Done():
 	}
 	grace := time.NewTimer(rankerGrace)
 	defer grace.Stop()
 	select {
-	case ranking := <-done:
-		return ranking
+	case result = <-done:
+		return result, true
 	case <-grace.C:
 	}
 	l.stuck.Add(1)
 	if !settled.CompareAndSwap(false, true) { // it came at the last moment
 		l.stuck.Add(-1)
-		return <-done
+		return <-done, true
 	}
-	if s.call.ctx.Err() != nil {
-		return skipped(search.Canceled, ctx.Err())
-	}
-	return skipped(search.Timeout, ctx.Err())
+	return result, false
 }
 
 func skipped(reason search.Reason, err error) rerank.Ranking {

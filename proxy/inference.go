@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/rerankd/rerankd/proxy/search"
@@ -301,49 +300,27 @@ func (i *inferring) rank() ([]result, failure) {
 	return results, failure{}
 }
 
-// score calls the model where it can neither break the request nor hold it up: a panic is its failure, and a model that does not end when
-// its time is over is left behind, as [searching.consult] leaves a ranker.
+// score calls the model where it can neither break the request nor hold it up.
 func (i *inferring) score(ctx context.Context) ([]float32, error) {
-	l := i.live
-	if l.stuck.Load() >= maxStuck || !l.retain() {
+	if i.live.stuck.Load() >= maxStuck {
 		return nil, rerank.ErrBusy
 	}
 	type scored struct {
 		logits []float32
 		err    error
 	}
-	done := make(chan scored, 1)
-	var settled atomic.Bool // the first of the two to set it decides whether the model was left behind
 	query, inputs, scorer := i.query, i.inputs, i.model.Scorer
-	go func() {
-		defer l.release()
-		var s scored
+	s, ok := within(ctx, i.live, func() (s scored) {
 		defer func() {
 			if v := recover(); v != nil {
-				s = scored{err: fmt.Errorf("panic: %v", v)}
-			}
-			done <- s
-			if !settled.CompareAndSwap(false, true) {
-				l.stuck.Add(-1)
+				s.err = fmt.Errorf("panic: %v", v)
 			}
 		}()
 		s.logits, s.err = scorer.Score(ctx, query, inputs)
-	}()
-	var s scored
-	select {
-	case s = <-done:
-	case <-ctx.Done():
-		select {
-		case s = <-done:
-		case <-time.After(rankerGrace):
-			l.stuck.Add(1)
-			if !settled.CompareAndSwap(false, true) { // it came at the last moment
-				l.stuck.Add(-1)
-				s = <-done
-				break
-			}
-			return nil, ctx.Err()
-		}
+		return s
+	})
+	if !ok {
+		return nil, ctx.Err()
 	}
 	if s.err != nil {
 		return nil, s.err
