@@ -1,184 +1,113 @@
-// Command client does with the official Go clients what an application does: it asks who the cluster is, writes, searches, pages, and meets
-// errors. It prints what it got as JSON, so that a test can compare two runs that differ in the URL alone.
+// Command client does with the official Go clients what an application does: it asks who the cluster is, writes, searches, pages, scrolls, and
+// meets errors. It prints what it saw as JSON, so that a test can compare two runs that differ in the URL alone; the report has the parts that
+// ../python/client.py describes. What a client complains of goes to stderr.
 //
-//	client elasticsearch|opensearch URL INDEX
+//	client elasticsearch|opensearch|opensearch2 URL INDEX
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-
-	"github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/esapi"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types"
-	"github.com/opensearch-project/opensearch-go/v4"
-	"github.com/opensearch-project/opensearch-go/v4/opensearchapi"
 )
 
 // A report is what the client saw.
 type report struct {
-	Searches [][]string `json:"searches"` // the ids of each search, in order
-	Rerank   []string   `json:"rerank"`   // X-Rerank of each search whose headers the client shows
-	Count    int        `json:"count"`
-	Missing  int        `json:"missing"` // status of a search of an index that is not there
-	Written  string     `json:"written"` // what came of writing a document
+	Pages    []any          `json:"pages"`
+	Rerank   []string       `json:"rerank"`
+	Searched map[string]any `json:"searched"`
+	Passed   map[string]any `json:"passed"`
 }
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: client elasticsearch|opensearch URL INDEX")
+		fmt.Fprintln(os.Stderr, "usage: client elasticsearch|opensearch|opensearch2 URL INDEX")
 		os.Exit(2)
 	}
-	run := map[string]func(context.Context, string, string) (*report, error){"elasticsearch": runElasticsearch, "opensearch": runOpenSearch}[os.Args[1]]
-	r, err := run(context.Background(), os.Args[2], os.Args[3])
-	if err != nil {
+	run := map[string]func(context.Context, *report, string, string) error{
+		"elasticsearch": runElasticsearch, "opensearch": runOpenSearch, "opensearch2": runOpenSearch2,
+	}[os.Args[1]]
+	r := &report{Searched: map[string]any{}, Passed: map[string]any{}}
+	if err := run(context.Background(), r, os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)
 		os.Exit(1)
 	}
 	json.NewEncoder(os.Stdout).Encode(r)
 }
 
-const words = "warm and waterproof jacket for the mountains"
+const (
+	words  = "warm and waterproof jacket for the mountains"
+	query  = `"query":{"multi_match":{"query":"` + words + `","fields":["title","body"]}}`
+	facets = `"aggs":{"categories":{"terms":{"field":"category"},"aggs":{"price":{"stats":{"field":"price"}}}}}`
+)
 
-func search(from int) []byte {
-	return fmt.Appendf(nil, `{"query":{"multi_match":{"query":%q,"fields":["title","body"]}},"from":%d,"size":10}`, words, from)
+func page(from int) string { return fmt.Sprintf(`{%s,"from":%d,"size":10}`, query, from) }
+
+// shapes are searches that rerankd may put in another order, untouched are those that it does not.
+var (
+	shapes = map[string]string{
+		"extras":   `{` + query + `,` + facets + `,"highlight":{"fields":{"title":{}}},"_source":["title"],"size":7}`,
+		"collapse": `{` + query + `,"collapse":{"field":"category","inner_hits":{"name":"more","size":2}}}`,
+		"fields":   `{` + query + `,"_source":false,"fields":["title","stock"],"version":true}`,
+		"deep":     `{` + query + `,"from":35,"size":20}`,
+	}
+	untouched = map[string]string{
+		"by price": `{` + query + `,"sort":[{"price":"asc"}],"size":5}`,
+		"counted":  `{` + query + `,` + facets + `,"size":0}`,
+	}
+)
+
+// several are four searches in one request: a page, facets alone, a search of an index that is not there, a page of another search.
+func several(index string) string {
+	return fmt.Sprintf(`{"index":%[1]q}
+{%[2]s,"size":5}
+{"index":%[1]q,"preference":"_local"}
+{%[2]s,%[3]s,"size":0}
+{"index":"e2e-nowhere"}
+{%[2]s}
+{"index":%[1]q}
+{"query":{"match":{"title":"bicycle lock"}},"from":2,"size":3}
+`, index, query, facets)
 }
 
-// A page is as much of a search response as the report needs.
-type page struct {
-	Hits struct {
-		Hits []struct {
-			ID string `json:"_id"`
-		}
+// seen is an answer without what differs from run to run, numbers as they were written.
+func seen(answer io.Reader) (any, error) {
+	d := json.NewDecoder(answer)
+	d.UseNumber()
+	var a any
+	if err := d.Decode(&a); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
+	return steady(a), nil
 }
 
-func ids(body io.Reader) ([]string, error) {
-	var p page
-	if err := json.NewDecoder(body).Decode(&p); err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, h := range p.Hits.Hits {
-		ids = append(ids, h.ID)
-	}
-	return ids, nil
+// shown is what a client's own type makes of an answer.
+func shown(answer any) (any, error) {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(json.NewEncoder(w).Encode(answer)) }()
+	return seen(r)
 }
 
-func runElasticsearch(ctx context.Context, url, index string) (*report, error) {
-	config := elasticsearch.Config{Addresses: []string{url}, CompressRequestBody: true}
-	es, err := elasticsearch.NewClient(config)
-	if err != nil {
-		return nil, err
-	}
-	r := &report{}
-	for _, from := range []int{0, 10} {
-		// The product check is here: the client refuses an answer that does not carry Elastic's header.
-		resp, err := es.Search(es.Search.WithContext(ctx), es.Search.WithIndex(index), es.Search.WithBody(bytes.NewReader(search(from))))
-		if err != nil {
-			return nil, fmt.Errorf("searching: %w", err)
+func steady(a any) any {
+	if m, ok := a.(map[string]any); ok {
+		for _, k := range []string{"took", "_scroll_id", "pit_id"} {
+			delete(m, k)
 		}
-		found, err := ids(resp.Body)
-		resp.Body.Close()
-		if err = errors.Join(err, refusal(resp)); err != nil {
-			return nil, fmt.Errorf("searching: %w", err)
+		if responses, ok := m["responses"].([]any); ok {
+			for i := range responses {
+				responses[i] = steady(responses[i])
+			}
 		}
-		r.Searches = append(r.Searches, found)
-		r.Rerank = append(r.Rerank, resp.Header.Get("X-Rerank"))
 	}
-
-	typed, err := elasticsearch.NewTypedClient(config)
-	if err != nil {
-		return nil, err
-	}
-	size := 10
-	result, err := typed.Search().Index(index).Query(&types.Query{MultiMatch: &types.MultiMatchQuery{Query: words, Fields: []string{"title", "body"}}}).Size(size).Do(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("searching with the typed client: %w", err)
-	}
-	var found []string
-	for _, h := range result.Hits.Hits {
-		found = append(found, *h.Id_)
-	}
-	r.Searches = append(r.Searches, found)
-
-	count, err := typed.Count().Index(index).Do(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("counting: %w", err)
-	}
-	r.Count = int(count.Count)
-	_, err = typed.Search().Index("e2e-nowhere").Do(ctx)
-	var refused *types.ElasticsearchError
-	if !errors.As(err, &refused) {
-		return nil, fmt.Errorf("searching an index that is not there: got %v, want the client's own error", err)
-	}
-	r.Missing = refused.Status
-
-	written, err := esapi.IndexRequest{Index: index + "-written", DocumentID: "1", Body: bytes.NewReader([]byte(`{"title":"tea"}`)), Refresh: "true"}.Do(ctx, es)
-	if err != nil {
-		return nil, fmt.Errorf("writing: %w", err)
-	}
-	written.Body.Close()
-	r.Written = http.StatusText(written.StatusCode)
-	deleted, err := esapi.IndicesDeleteRequest{Index: []string{index + "-written"}}.Do(ctx, es)
-	if err != nil {
-		return nil, fmt.Errorf("deleting: %w", err)
-	}
-	return r, deleted.Body.Close()
+	return a
 }
 
-func refusal(resp *esapi.Response) error {
-	if resp.IsError() {
-		return errors.New(resp.Status())
+// complain says on stderr what the server warned of.
+func complain(h http.Header) {
+	for _, w := range h.Values("Warning") {
+		fmt.Fprintln(os.Stderr, "warned:", w)
 	}
-	return nil
-}
-
-func runOpenSearch(ctx context.Context, url, index string) (*report, error) {
-	client, err := opensearchapi.NewClient(opensearchapi.Config{Client: opensearch.Config{Addresses: []string{url}, CompressRequestBody: true}})
-	if err != nil {
-		return nil, err
-	}
-	r := &report{}
-	if _, err := client.Info(ctx, nil); err != nil {
-		return nil, fmt.Errorf("asking who is there: %w", err)
-	}
-	for _, from := range []int{0, 10} {
-		result, err := client.Search(ctx, &opensearchapi.SearchReq{Indices: []string{index}, Body: bytes.NewReader(search(from))})
-		if err != nil {
-			return nil, fmt.Errorf("searching: %w", err)
-		}
-		var found []string
-		for _, h := range result.Hits.Hits {
-			found = append(found, h.ID)
-		}
-		r.Searches = append(r.Searches, found)
-		r.Rerank = append(r.Rerank, result.Inspect().Response.Header.Get("X-Rerank"))
-	}
-	count, err := client.Indices.Count(ctx, &opensearchapi.IndicesCountReq{Indices: []string{index}})
-	if err != nil {
-		return nil, fmt.Errorf("counting: %w", err)
-	}
-	r.Count = count.Count
-	_, err = client.Search(ctx, &opensearchapi.SearchReq{Indices: []string{"e2e-nowhere"}})
-	var refused *opensearch.StructError
-	if !errors.As(err, &refused) {
-		return nil, fmt.Errorf("searching an index that is not there: got %v, want the client's own error", err)
-	}
-	r.Missing = refused.Status
-	written, err := client.Index(ctx, opensearchapi.IndexReq{Index: index + "-written", DocumentID: "1", Body: bytes.NewReader([]byte(`{"title":"tea"}`)), Params: opensearchapi.IndexParams{Refresh: "true"}})
-	if err != nil {
-		return nil, fmt.Errorf("writing: %w", err)
-	}
-	r.Written = http.StatusText(written.Inspect().Response.StatusCode)
-	if _, err := client.Indices.Delete(ctx, opensearchapi.IndicesDeleteReq{Indices: []string{index + "-written"}}); err != nil {
-		return nil, fmt.Errorf("deleting: %w", err)
-	}
-	return r, nil
 }
