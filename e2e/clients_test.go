@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,11 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rerankd/rerankd/backends"
-	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/e2e/cluster"
+	"github.com/rerankd/rerankd/e2e/inside"
 	"github.com/rerankd/rerankd/proxy"
-	"github.com/rerankd/rerankd/rerank"
 )
 
 // A clientReport is what a program built on an official client saw; clients/python/client.py says what its parts are.
@@ -161,44 +157,13 @@ func besideHits(answer any) any {
 	return answer
 }
 
-// inClusterOrder scores documents as they come, so that nothing moves.
-type inClusterOrder struct{}
-
-func (inClusterOrder) Score(_ context.Context, _ string, docs []string) ([]float32, error) {
-	scores := make([]float32, len(docs))
-	for i := range scores {
-		scores[i] = float32(-i)
-	}
-	return scores, nil
-}
-
 // unmoved is rerankd in this process, reranking the shop into the order and the scores that it has.
 func unmoved(t *testing.T, node *cluster.Node) client {
 	t.Helper()
-	settings := config.Default().Cluster
-	settings.URLs = []string{node.URL}
-	upstream, err := backends.Open(settings, backends.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := proxy.New(&proxy.Snapshot{
-		Upstream: upstream,
-		Rules: []proxy.Rule{{
-			Name: "unmoved", Indices: []string{shop + "*"}, Fields: []string{"title", "body"}, Window: 40, Budget: time.Minute, KeepScores: true, Version: "unmoved",
-			Ranker: &rerank.Ranker{
-				Stages: []rerank.Stage{{Model: "unmoved", Scorer: inClusterOrder{}, Window: 40}},
-				Fusion: rerank.Fusion{Method: rerank.FusionNone},
-				Scale:  rerank.ScaleKeep,
-			},
-		}},
-	}, proxy.Options{})
-	server := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		server.Close()
-		handler.Close()
-		upstream.Close()
-	})
-	c := client{url: server.URL}
+	c := client{url: inside.Serve(t, node, inside.Options{Rules: []proxy.Rule{{
+		Name: "unmoved", Indices: []string{shop + "*"}, Fields: []string{"title", "body"}, Window: 40, Budget: time.Minute, KeepScores: true, Version: "unmoved",
+		Ranker: inside.Identity,
+	}}})}
 	awaitWarm(t, c, "/"+shop+"/_search", body(match("tea")))
 	return c
 }

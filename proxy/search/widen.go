@@ -169,6 +169,8 @@ func (r *Request) addFields(w *Widened, n Need, body *[]edit, insert *[]string) 
 	list := r.root.get("fields")
 	switch {
 	case len(spelled) == 0:
+	case holds(r.root.get("aggs"), "top_hits") || holds(r.root.get("aggregations"), "top_hits"):
+		return errors.New("top_hits, whose hits would show the fields that are asked for (Elasticsearch 8.19)")
 	case list == nil:
 		*insert = append(*insert, `"fields":[`+strings.Join(spelled, ",")+"]")
 	case list.kind != '[':

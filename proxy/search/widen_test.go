@@ -290,3 +290,19 @@ func FuzzWiden(f *testing.F) {
 		}
 	})
 }
+
+// Elasticsearch 8.19 shows in the hits of a top_hits aggregation the fields that the search asks for, where nobody would take them out.
+func TestWidenBesideTopHits(t *testing.T) {
+	const aggs = `"aggs":{"c":{"terms":{"field":"c"},"aggs":{"best":{"top_hits":{}}}}}`
+	need := Need{Window: 30, Fields: []string{"title"}, Widen: true}
+	for body, fails := range map[string]bool{
+		`{"query":{"match":{"title":"red shoes"}},"_source":["price"],` + aggs + `}`:                          true,
+		`{"query":{"match":{"title":"red shoes"}},` + aggs + `}`:                                              false,
+		`{"query":{"match":{"title":"red shoes"}},"_source":false,"fields":["title"],` + aggs + `}`:           false,
+		`{"query":{"match":{"title":"red shoes"}},"_source":false,"aggs":{"top_hits":{"max":{"field":"n"}}}}`: true, // a name: let through by nobody, and rare
+	} {
+		if _, err := mustParse(t, "", body).Widen(need); (err != nil) != fails {
+			t.Errorf("%s: got error %v, want one: %t", body, err, fails)
+		}
+	}
+}

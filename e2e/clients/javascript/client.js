@@ -91,6 +91,7 @@ async function run (client, kind, index) {
   const { time, ...made } = await helpers.bulk({
     datasource,
     flushBytes: 20000,
+    concurrency: 1, // so that the documents are in the same order in every run
     refreshOnCompletion: written,
     onDocument: document => ({ index: { _index: written, _id: `${document.title}` } }),
     onDrop: document => console.error('dropped:', document)
