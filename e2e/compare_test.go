@@ -54,14 +54,22 @@ func (c client) search(t *testing.T, path, body string, header ...string) result
 	if a.Status != http.StatusOK {
 		t.Fatalf("searching %s for %s: got %d: %s", path, body, a.Status, a.Body)
 	}
+	p := pageOf(t, a.Body)
+	p.rerank = outcomeOf(a.Header)
+	return p
+}
+
+// pageOf takes a search response apart.
+func pageOf(t *testing.T, text []byte) resultPage {
+	t.Helper()
 	var response map[string]json.RawMessage
 	var hits map[string]json.RawMessage
 	var list []map[string]json.RawMessage
-	unmarshal(t, a.Body, &response)
+	unmarshal(t, text, &response)
 	unmarshal(t, response["hits"], &hits)
 	unmarshal(t, hits["hits"], &list)
 
-	p := resultPage{hits: make(map[string]string), max: number(t, hits["max_score"]), rerank: outcomeOf(a.Header)}
+	p := resultPage{hits: make(map[string]string), max: number(t, hits["max_score"])}
 	for _, hit := range list {
 		var id string
 		unmarshal(t, hit["_id"], &id)

@@ -46,6 +46,7 @@ func TestLive(t *testing.T) {
 			t.Run("off", func(t *testing.T) { testOff(t, direct, through) })
 			t.Run("passed", func(t *testing.T) { testPassed(t, e, direct, through) })
 			t.Run("others", func(t *testing.T) { testOthers(t, e, direct, through) })
+			t.Run("multi", func(t *testing.T) { testMulti(t, direct, through) })
 			t.Run("clients", func(t *testing.T) { testClients(t, node, through) })
 			t.Run("demo", func(t *testing.T) { testDemo(t, node) })
 			t.Run("zero config", func(t *testing.T) { testZeroConfig(t, node, direct) })

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -225,7 +226,7 @@ func testOthers(t *testing.T, e cluster.Engine, direct, through client) {
 	}
 	t.Run("_msearch", func(t *testing.T) {
 		lines := fmt.Sprintf("{\"index\":%q}\n%s\n{}\n%s\n", shop, body(match("tea")), body(match("boots")))
-		checkSameBytes(t, direct, through, "POST", "/_msearch", lines, "Content-Type: application/x-ndjson")
+		checkSameBytes(t, direct, through, "POST", "/_msearch", lines, "Content-Type: application/x-ndjson", "X-Rerank: off")
 	})
 	t.Run("writing", func(t *testing.T) {
 		const index = "e2e-written"
@@ -242,6 +243,40 @@ func testOthers(t *testing.T, e cluster.Engine, direct, through client) {
 			t.Errorf("got %s, want 5000 documents", count.Body)
 		}
 	})
+}
+
+// testMulti: searches that come in one request are ranked as they are by themselves, and what cannot be ranked beside them stays as it is.
+func testMulti(t *testing.T, direct, through client) {
+	var lines strings.Builder
+	for _, w := range words {
+		fmt.Fprintf(&lines, "{\"index\":%q}\n%s\n", shop, body(match(w), "size", 9))
+	}
+	fmt.Fprintf(&lines, "{\"index\":%q}\n%s\n{\"index\":\"e2e-nowhere\"}\n%s\n", shop, body(match("tea"), "size", 3, "sort", []any{"price"}), body(match("tea")))
+	read := func(a answer) (responses []json.RawMessage) {
+		var v struct{ Responses []json.RawMessage }
+		unmarshal(t, a.Body, &v)
+		return v.Responses
+	}
+	want := read(direct.do(t, "POST", "/_msearch", lines.String(), "Content-Type: application/x-ndjson"))
+	together := through.do(t, "POST", "/_msearch", lines.String(), "Content-Type: application/x-ndjson")
+	got := read(together)
+	if len(got) != len(words)+2 || len(want) != len(got) {
+		t.Fatalf("got %d responses, want %d", len(got), len(words)+2)
+	}
+	for i, w := range words {
+		alone := through.search(t, "/"+shop+"/_search", body(match(w), "size", 9))
+		if among := pageOf(t, got[i]); !slices.Equal(alone.ids, among.ids) || !slices.Equal(alone.scores, among.scores) {
+			t.Errorf("%q: got %v among others, by itself %v", w, among.ids, alone.ids)
+		}
+	}
+	for i := len(words); i < len(got); i++ {
+		if masked(got[i]) != masked(want[i]) {
+			t.Errorf("got %s, want the cluster's %s", got[i], want[i])
+		}
+	}
+	if o := outcomeOf(together.Header); o.done != "applied" || o.params["searches"] != strconv.Itoa(len(got)) || o.params["reranked"] != strconv.Itoa(len(words)) {
+		t.Errorf("got X-Rerank %q", o)
+	}
 }
 
 // testZeroConfig: with no rule at all, searches that name fields and searches that name none are reranked, once the mapping has been read.
