@@ -279,6 +279,29 @@ func testMulti(t *testing.T, direct, through client) {
 	}
 }
 
+// testRerankers: what applications say to Elasticsearch's own reranking is answered with the program's model, on any engine.
+func testRerankers(t *testing.T, direct, through client) {
+	for _, w := range words {
+		child := direct.search(t, "/"+shop+"/_search", body(match(w), "size", 20))
+		search := fmt.Sprintf(`{"retriever":{"text_similarity_reranker":{"retriever":{"standard":{"query":%s}},"field":"body","inference_id":"mine","inference_text":%q,"rank_window_size":20}},"size":20}`,
+			marshal(t, match(w)), w)
+		checkReranked(t, child, through.search(t, "/"+shop+"/_search", search))
+	}
+	a := through.do(t, "POST", "/_inference/rerank/mine", `{"query":"hot tea","input":["a bicycle lock","a flask that keeps tea hot"]}`)
+	var got struct {
+		Rerank []struct {
+			Index int
+			Score float64 `json:"relevance_score"`
+			Text  string
+		}
+	}
+	unmarshal(t, a.Body, &got)
+	if len(got.Rerank) != 2 || got.Rerank[0].Index != 1 || got.Rerank[0].Score <= got.Rerank[1].Score || got.Rerank[0].Text != "a flask that keeps tea hot" {
+		t.Errorf("got %d %s, want the flask first", a.Status, a.Body)
+	}
+	checkSameBytes(t, direct, through, "POST", "/_inference/rerank/theirs", `{"query":"hot tea","input":["a"]}`)
+}
+
 // testZeroConfig: with no rule at all, searches that name fields and searches that name none are reranked, once the mapping has been read.
 func testZeroConfig(t *testing.T, node *cluster.Node, direct client) {
 	through := client{url: program.Serve(t, node, "").URL}
