@@ -29,6 +29,8 @@ type exchange struct {
 	body    []byte // decoded
 	// plain gives the request that the cluster sees where nothing is reranked, as far as it differs from the client's; nil: it does not.
 	plain func() (rawQuery string, body []byte)
+	// bare is whether ext.rerank is left out also where an OpenSearch may have a use for it.
+	bare bool
 	// elsewhere is whether the cluster is asked by another endpoint than the client's, which the client may not be allowed to use.
 	elsewhere bool
 }
@@ -195,9 +197,36 @@ func (x *exchange) ask(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// pass has the cluster answer req, and passes the answer on as it comes.
-func (x *exchange) pass(req *http.Request) (*http.Response, error) {
+// askOriginal sends the client's own request. An OpenSearch without the plugin refuses ext.rerank.query_context, which is left in for one
+// that has it: where that may be the reason of a refusal, the request is sent once more without.
+func (x *exchange) askOriginal() (*http.Response, error) {
+	req := x.original()
 	res, err := x.ask(req)
+	if err != nil || res.StatusCode != http.StatusBadRequest || x.plain == nil {
+		return res, err
+	}
+	with, body := x.plain()
+	x.bare = true
+	without, less := x.plain()
+	if with == without && bytes.Equal(body, less) {
+		return res, nil
+	}
+	again, err := x.ask(x.original())
+	if err != nil || again.StatusCode != http.StatusOK {
+		if err == nil {
+			again.Body.Close()
+		}
+		x.answered = true
+		return res, nil // it was refused for something else
+	}
+	res.Body.Close()
+	x.live.noPlugin.Store(true)
+	return again, nil
+}
+
+// pass has the cluster answer the client's own request, and passes the answer on as it comes.
+func (x *exchange) pass() (*http.Response, error) {
+	res, err := x.askOriginal()
 	if err != nil {
 		x.skip(search.UpstreamStatus, "no answer", err)
 		return nil, err
@@ -364,7 +393,7 @@ func (x *exchange) again(reason search.Reason, err error) (*http.Response, error
 	x.unapplied()
 	x.skip(reason, "the widened request's answer", err)
 	x.repeated = reason
-	res, err := x.ask(x.original())
+	res, err := x.askOriginal()
 	if err != nil {
 		return nil, err
 	}

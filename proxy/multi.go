@@ -35,12 +35,12 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	}
 	m := x.several()
 	if m == nil {
-		return x.pass(x.original())
+		return x.pass()
 	}
 	m.plan(indices, func(s *searching, i int) { s.plan("", m.lines.Searches[i].Body) })
 	x.plain = m.plain
 	if !m.planned() {
-		return x.pass(x.original())
+		return x.pass()
 	}
 	start := time.Now()
 	req := m.request()
@@ -62,7 +62,7 @@ func (x *exchange) declineAll() (*http.Response, error) {
 		}
 		x.plain = m.plain
 	}
-	return x.pass(x.original())
+	return x.pass()
 }
 
 // several reads the request as several searches; nil where it is not to be reranked as a whole.

@@ -617,3 +617,40 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		t.Error("some of it is still held")
 	}
 }
+
+// An OpenSearch may have a pipeline that reads ext.rerank.query_context, or know nothing of it: where it refuses a search that is not
+// reranked, the search is sent without, and from then on all of them.
+func TestQueryContextWithoutThePlugin(t *testing.T) {
+	const search = `{"query":{"match":{"title":"blue shoes"}},"sort":["price"],"ext":{"rerank":{"query_context":{"query_text":"words"}}}}`
+	s := &shop{docs: 100}
+	s.intercept = func(w http.ResponseWriter, r *http.Request, body []byte, wide bool) bool {
+		if !strings.Contains(string(body), "query_context") {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error":{"reason":"unknown named object category"},"status":400}`)
+		return true
+	}
+	base, _ := serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), OpenSearch: func() bool { return true }}, Options{})
+	for i, searches := range []int{2, 3} {
+		res, body, err := do(t, request(t, "POST", base+"/shop/_search", search))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusOK || len(s.searches()) != searches || res.Header.Get("X-Rerank") != "skipped; reason=sort" {
+			t.Errorf("time %d: got %d %s, X-Rerank %q, %d searches, want 200 with %d", i, res.StatusCode, body, res.Header.Get("X-Rerank"), len(s.searches()), searches)
+		}
+	}
+
+	// Who is refused for something else sees that refusal.
+	s.intercept = func(w http.ResponseWriter, r *http.Request, body []byte, wide bool) bool {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error":{"reason":"something else"},"status":400}`)
+		return true
+	}
+	base, _ = serve(t, &Snapshot{Upstream: upstream(t, s.ServeHTTP), Rules: rules(reverse), OpenSearch: func() bool { return true }}, Options{})
+	res, body, err := do(t, request(t, "POST", base+"/shop/_search", search))
+	if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "something else") {
+		t.Errorf("got %v %s, %v", res, body, err)
+	}
+}

@@ -61,8 +61,8 @@ func (s *searching) plain() (rawQuery string, body []byte) {
 			return rawQuery, body
 		}
 	}
-	if s.live.OpenSearch != nil && s.live.OpenSearch() {
-		return s.parsed.Original() // whose pipelines read ext.rerank.query_context
+	if s.live.OpenSearch != nil && s.live.OpenSearch() && !s.bare && !s.live.noPlugin.Load() {
+		return s.parsed.Original() // a pipeline may read ext.rerank.query_context
 	}
 	return s.parsed.Plain()
 }

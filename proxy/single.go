@@ -27,7 +27,7 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 		return x.refuse(s.refusal), nil
 	}
 	if s.reason != "" {
-		return x.pass(x.original())
+		return x.pass()
 	}
 	start := time.Now()
 	req := s.request()
@@ -46,7 +46,7 @@ func (x *exchange) decline() (*http.Response, error) {
 			x.plain = s.plain
 		}
 	}
-	return x.pass(x.original())
+	return x.pass()
 }
 
 // request asks the cluster for the window.

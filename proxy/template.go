@@ -22,13 +22,13 @@ import (
 func (x *exchange) templated(indices string) (*http.Response, error) {
 	s := x.begin(indices)
 	if !x.admits(false) || !s.governed() {
-		return x.pass(x.req)
+		return x.pass()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
 	}
 	if s.reason != "" {
-		return x.pass(x.original())
+		return x.pass()
 	}
 	start := time.Now()
 	var rendered []byte
@@ -43,7 +43,7 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 	x.widening = time.Since(start)
 	switch {
 	case s.reason != "":
-		return x.pass(x.original())
+		return x.pass()
 	case rendered != nil:
 		// OpenSearch 2.19 and 3.8 end the answer of _search/template with "status":200; Elasticsearch, by its source, does not.
 		x.elsewhere, s.status = true, x.live.OpenSearch != nil && x.live.OpenSearch()
@@ -57,20 +57,20 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 	x.begin(indices) // stands for all of them until they are known
 	if !x.admits(true) {
-		return x.pass(x.req)
+		return x.pass()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
 	}
 	m := x.several()
 	if m == nil {
-		return x.pass(x.original())
+		return x.pass()
 	}
 	start := time.Now()
 	m.templates, m.rendered = true, x.renderAll(m.lines)
 	if m.rendered == nil && m.query.Filter() != nil {
 		x.skip(search.Format, "filter_path", nil) // what we need of the hits may be missing
-		return x.pass(x.original())
+		return x.pass()
 	}
 	m.plan(indices, func(s *searching, i int) {
 		if m.rendered != nil {
@@ -82,7 +82,7 @@ func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 	x.widening = time.Since(start)
 	switch {
 	case !m.planned():
-		return x.pass(x.original())
+		return x.pass()
 	case m.rendered != nil:
 		x.elsewhere = true
 		return m.answer(untemplated(m.request()))

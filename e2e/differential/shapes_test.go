@@ -185,6 +185,8 @@ var shapes = []shape{
 	{group: "Texts and fields", feature: "the search in the URL: source", query: "source_content_type=application/json&source=" + url.QueryEscape(plain)},
 	{group: "Texts and fields", feature: "ext.rerank off", body: with(`"ext":{"rerank":"off"}`), unspoken: plain, passes: "disabled", how: "and the cluster never sees it"},
 
+	{group: "Texts and fields", feature: "ext.rerank.query_context", body: with(`"ext":{"rerank":{"query_context":{"query_text":"warm jacket"}}}`), unspoken: plain, how: "the words to rank by, on either engine"},
+
 	// Scores that are shown.
 	{group: "Scores and explanations", feature: "explain", body: with(`"explain":true`), window: 20, how: "the explanation of a moved hit is wrapped, so that its value is the score; a smaller window"},
 	{group: "Scores and explanations", feature: "profile", body: with(`"profile":true`), timings: true},
