@@ -76,6 +76,7 @@ func TestDifferential(t *testing.T) {
 				counted[shape.outcome(ok)]++
 			}
 			t.Run("as one multi-search", func(t *testing.T) { s.tryTogether(t, e) })
+			t.Run("at random", func(t *testing.T) { s.tryRandom(t, e) })
 			ok := t.Run("emulated", func(t *testing.T) { testEmulated(t, node) })
 			for _, sh := range emulated {
 				table.note(sh, e, ok)

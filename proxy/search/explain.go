@@ -12,16 +12,21 @@ import (
 // judgement its description, and what the cluster said its detail.
 //
 //	{"value":0.9,"description":"reranked by small (score 2.5, lexical rank 7)","details":[{"value":3.1,"description":"weight(title:shoes in 4) …"}]}
-func (p *Response) explain(h hit, i, place int, pg Page) edit {
+//
+// A hit that stays where it is with its score is explained already.
+func (p *Response) explain(edits []edit, h hit, i, place int, pg Page) []edit {
 	old := h.explanation.of(p.body)
 	shown := string(h.score.of(p.body))
 	switch {
 	case pg.KeepScores && p.hits[place].score.has():
 		shown = string(p.hits[place].score.of(p.body))
 	case !pg.KeepScores && pg.Scores != nil:
-		if edits := p.rescore(nil, h.score, pg.Scores[place]); len(edits) > 0 {
-			shown = edits[0].text
+		if rescored := p.rescore(nil, h.score, pg.Scores[place]); len(rescored) > 0 {
+			shown = rescored[0].text
 		}
+	}
+	if i == place && shown == string(h.score.of(p.body)) {
+		return edits
 	}
 	score := "not scored"
 	if place < len(pg.Explain.Logits) && !math.IsNaN(pg.Explain.Logits[place]) {
@@ -30,11 +35,11 @@ func (p *Response) explain(h hit, i, place int, pg Page) edit {
 	description := quote(fmt.Sprintf("reranked by %s (%s, lexical rank %d)", pg.Explain.Model, score, i+1))
 	at := bytes.LastIndexByte(old, '\n')
 	if at < 0 {
-		return edit{h.explanation.start, h.explanation.end, fmt.Sprintf(`{"value":%s,"description":%s,"details":[%s]}`, shown, description, old)}
+		return append(edits, edit{h.explanation.start, h.explanation.end, fmt.Sprintf(`{"value":%s,"description":%s,"details":[%s]}`, shown, description, old)})
 	}
 	// Indented, the closing brace stands where the members' indentation begins, and two more spaces are added at each level.
 	margin := strings.Repeat(" ", len(old)-at-2)
 	deeper := strings.ReplaceAll(string(old), "\n", "\n    ")
-	return edit{h.explanation.start, h.explanation.end, fmt.Sprintf("{\n%[1]s  \"value\" : %[2]s,\n%[1]s  \"description\" : %[3]s,\n%[1]s  \"details\" : [\n%[1]s    %[4]s\n%[1]s  ]\n%[1]s}",
-		margin, shown, description, deeper)}
+	return append(edits, edit{h.explanation.start, h.explanation.end, fmt.Sprintf("{\n%[1]s  \"value\" : %[2]s,\n%[1]s  \"description\" : %[3]s,\n%[1]s  \"details\" : [\n%[1]s    %[4]s\n%[1]s  ]\n%[1]s}",
+		margin, shown, description, deeper)})
 }

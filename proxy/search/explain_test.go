@@ -11,7 +11,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	const body = `{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0,"_explanation":{"value":3.0,"description":"sum of:","details":[]}},` +
+	const body = `{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0,"fields":{"f":[1]},"_explanation":{"value":3.0,"description":"sum of:","details":[]}},` +
 		`{"_id":"b","_score":2.5,"_explanation":{"value":2.5,"description":"x","details":[]}},{"_id":"c","_score":1.0}]}}`
 	for name, tt := range map[string]struct {
 		page Page
@@ -19,10 +19,12 @@ func TestExplain(t *testing.T) {
 	}{
 		"reranked": {Page{Size: 3, Order: []int{1, 0, 2}, Scores: []float64{0.75, 0.5, 0.25}, Explain: &Explanation{"small", []float64{2.5, math.NaN()}}},
 			`{"hits":{"max_score":0.75,"hits":[{"_id":"b","_score":0.75,"_explanation":{"value":0.75,"description":"reranked by small (score 2.5, lexical rank 2)","details":[{"value":2.5,"description":"x","details":[]}]}},` +
-				`{"_id":"a","_score":0.5,"_explanation":{"value":0.5,"description":"reranked by small (not scored, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}},{"_id":"c","_score":0.25}]}}`},
+				`{"_id":"a","_score":0.5,"fields":{"f":[1]},"_explanation":{"value":0.5,"description":"reranked by small (not scored, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}},{"_id":"c","_score":0.25}]}}`},
 		"the cluster's scores stay in their places": {Page{Size: 2, Order: []int{1, 0, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}},
 			`{"hits":{"max_score":3.0,"hits":[{"_id":"b","_score":3.0,"_explanation":{"value":3.0,"description":"reranked by small (score 2.5, lexical rank 2)","details":[{"value":2.5,"description":"x","details":[]}]}},` +
-				`{"_id":"a","_score":2.5,"_explanation":{"value":2.5,"description":"reranked by small (score 1, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}}]}}`},
+				`{"_id":"a","_score":2.5,"fields":{"f":[1]},"_explanation":{"value":2.5,"description":"reranked by small (score 1, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}}]}}`},
+		"nothing moves, and something is taken out": {Page{Size: 1, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}, Strip: &Widened{added: []string{"f"}}},
+			`{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0,"_explanation":{"value":3.0,"description":"sum of:","details":[]}}]}}`},
 		"nothing moves": {Page{Size: 3, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}}, body},
 	} {
 		got, err := mustParseResponse(t, body).Splice(tt.page)

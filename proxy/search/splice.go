@@ -132,8 +132,8 @@ func (p *Response) page(pg Page, kept []int) edit {
 		i := pg.hit(place)
 		h := p.hits[i]
 		edits := p.hitEdits(changes[:0], h, place, pg)
-		if pg.Explain != nil && h.explanation.has() && (i != place || len(edits) > 0) {
-			edits = append(edits, p.explain(h, i, place, pg))
+		if pg.Explain != nil && h.explanation.has() {
+			edits = p.explain(edits, h, i, place, pg)
 		}
 		scratch = apply(scratch[:0], p.body, h.start, h.end, edits)
 		b.Write(scratch)
