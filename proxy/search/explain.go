@@ -13,9 +13,12 @@ import (
 //
 //	{"value":0.9,"description":"reranked by small (score 2.5, lexical rank 7)","details":[{"value":3.1,"description":"weight(title:shoes in 4) …"}]}
 //
-// A hit that stays where it is with its score is explained already.
+// A hit that stays where it is with its score is explained already, and one without a score has nothing to be explained.
 func (p *Response) explain(edits []edit, h hit, i, place int, pg Page) []edit {
 	old := h.explanation.of(p.body)
+	if !h.explanation.has() || old[0] != '{' || math.IsNaN(p.number(h.score)) {
+		return edits
+	}
 	shown := string(h.score.of(p.body))
 	switch {
 	case pg.KeepScores && p.hits[place].score.has():

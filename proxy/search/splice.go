@@ -36,7 +36,21 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 		return nil, err
 	}
 	kept := pg.kept(len(p.hits))
-	edits := []edit{p.page(pg, kept)}
+	from := min(pg.From, len(kept))
+	places := kept[from : from+min(pg.Size, len(kept)-from)]
+	size := len(p.body) - (p.array.end - p.array.start) + 64
+	for _, place := range places {
+		size += p.hits[pg.hit(place)].end - p.hits[pg.hit(place)].start + 64
+	}
+	before, after := p.around(pg, kept)
+	dst := apply(make([]byte, 0, size), p.body, 0, p.array.start+1, before)
+	dst = p.page(dst, pg, places)
+	return apply(dst, p.body, p.array.end-1, len(p.body), after), nil
+}
+
+// around returns what changes before the hits and after them.
+func (p *Response) around(pg Page, kept []int) (before, after []edit) {
+	var edits []edit
 	if text, ok := addTook(p.took, p.body, pg.AddTook); ok {
 		edits = append(edits, edit{p.took.start, p.took.end, string(text)})
 	}
@@ -46,7 +60,14 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 	case len(kept) == 0 && len(p.hits) > 0 && !math.IsNaN(p.number(p.maxScore)):
 		edits = append(edits, edit{p.maxScore.start, p.maxScore.end, "null"})
 	}
-	return apply(make([]byte, 0, len(p.body)+64), p.body, 0, len(p.body), edits), nil
+	for _, e := range edits {
+		if e.start < p.array.start {
+			before = append(before, e)
+		} else {
+			after = append(after, e)
+		}
+	}
+	return before, after
 }
 
 // addTook spells a time with ms milliseconds added, and reports whether there is anything to be written: no value means no time.
@@ -107,38 +128,33 @@ func (pg *Page) kept(n int) []int {
 	return places
 }
 
-// page writes the hits of the page, out of those that are kept, in the place of all hits.
-func (p *Response) page(pg Page, kept []int) edit {
+// page appends what stands between the brackets: the hits that go to those places, and white space where the cluster had it.
+func (p *Response) page(dst []byte, pg Page, places []int) []byte {
 	n := len(p.hits)
-	from := min(pg.From, len(kept))
-	to := from + min(pg.Size, len(kept)-from)
-	if from == to {
-		e := edit{start: p.array.start + 1, end: p.array.end - 1}
-		if n > 0 && p.body[e.start] != '{' {
-			e.text = " " // pretty, an empty array is [ ]
-		} else if n == 0 {
-			e.text = string(p.body[e.start:e.end])
-		}
-		return e
+	inside := p.body[p.array.start+1 : p.array.end-1]
+	switch {
+	case n == 0:
+		return append(dst, inside...)
+	case len(places) == 0 && inside[0] != '{':
+		return append(dst, ' ') // pretty, an empty array is [ ]
+	case len(places) == 0:
+		return dst
 	}
-	var b strings.Builder
-	b.Grow((p.hits[n-1].end - p.hits[0].start) / n * (to - from))
-	var scratch []byte
+	dst = append(dst, p.body[p.array.start+1:p.hits[0].start]...)
 	var changes [8]edit
-	for gap, place := range kept[from:to] {
+	for gap, place := range places {
 		if gap > 0 {
-			b.Write(p.body[p.hits[gap-1].end:p.hits[gap].start])
+			dst = append(dst, p.body[p.hits[gap-1].end:p.hits[gap].start]...)
 		}
 		i := pg.hit(place)
 		h := p.hits[i]
 		edits := p.hitEdits(changes[:0], h, place, pg)
-		if pg.Explain != nil && h.explanation.has() {
+		if pg.Explain != nil {
 			edits = p.explain(edits, h, i, place, pg)
 		}
-		scratch = apply(scratch[:0], p.body, h.start, h.end, edits)
-		b.Write(scratch)
+		dst = apply(dst, p.body, h.start, h.end, edits)
 	}
-	return edit{p.hits[0].start, p.hits[n-1].end, b.String()}
+	return append(dst, p.body[p.hits[n-1].end:p.array.end-1]...)
 }
 
 // hitEdits appends what changes within a hit that goes to a place.

@@ -171,6 +171,8 @@ func appendText(text []byte, raw jsontext.Value) []byte {
 		text = append(text, ' ')
 	}
 	before := len(text)
+	// No more is decoded than can be of use: a character takes six bytes at most for each byte that becomes of it.
+	raw = raw[:min(len(raw), 1+6*maxText)]
 	if raw[0] != '"' {
 		text = append(text, raw...)
 	} else {
