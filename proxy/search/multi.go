@@ -263,8 +263,10 @@ func (m *MultiResponse) Splice(replaced [][]byte, ms int) ([]byte, error) {
 		return nil, fmt.Errorf("splicing %d responses into %d", len(replaced), len(m.items))
 	}
 	size := len(m.body) + 16
-	for _, item := range replaced {
-		size += len(item)
+	for i, item := range replaced {
+		if item != nil {
+			size += len(item) - (m.items[i].end - m.items[i].start)
+		}
 	}
 	dst, at := make([]byte, 0, size), 0
 	put := func(s span, text []byte) {

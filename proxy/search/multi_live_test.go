@@ -20,10 +20,12 @@ func shop(t *testing.T, base, name string) string {
 	var bulk bytes.Buffer
 	for i := range 40 {
 		fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"%d\"}}\n", i)
-		fmt.Fprintf(&bulk, `{"title":"%[1]s shoes %[2]d","n":%[3]d,"cat":"c%[4]d","parts":[{"name":"sole %[2]d"},{"name":"lace"}],"none":[],"sizes":[%[2]d,"%[2]d½"]}`+"\n",
+		fmt.Fprintf(&bulk, `{"title":"%[1]s shoes %[2]d","n":%[3]d,"cat":"c%[4]d","parts":[{"name":"sole %[2]d"},{"name":"lace"}],"none":[],"sizes":["%[2]d","%[2]d½"]}`+"\n",
 			bytes.Repeat([]byte("red "), 1+i%9), i, 9007199254740993+i, i%4)
 	}
-	mustCall(t, http.MethodPost, index+"/_bulk?refresh=true", bulk.Bytes())
+	if answer := mustCall(t, http.MethodPost, index+"/_bulk?refresh=true", bulk.Bytes()); bytes.Contains(answer, []byte(`"errors":true`)) {
+		t.Fatalf("documents were refused: %.500s", answer)
+	}
 	return index
 }
 
@@ -96,6 +98,11 @@ func TestLiveMulti(t *testing.T) {
 				t.Fatalf("%d responses, %v, want %d", p.Items(), err, len(m.Searches))
 			}
 			pages := make([][]byte, p.Items())
+			for i, want := range []int{40, 40, 0, 0, 40, 40} {
+				if one, err := ParseResponse(p.Item(i)); err == nil && one.Hits() != want {
+					t.Fatalf("response %d: got %d hits, want %d", i, one.Hits(), want)
+				}
+			}
 			for i := range pages {
 				if failed := i == 2; p.Failed(i) != failed || (p.Status(i) == 200) == failed {
 					t.Fatalf("response %d: failed %t, status %d", i, p.Failed(i), p.Status(i))

@@ -151,6 +151,29 @@ func TestText(t *testing.T) {
 	}
 }
 
+// Alias and runtime fields, and fields of indices that keep no source, come in fields alone, as lists.
+func TestTextJoined(t *testing.T) {
+	p := mustParseResponse(t, `{"hits":{"hits":[{"_source":{"title":" red ","body":["soft","sole"],"n":[1,[2.50,true]],"o":{"p":[{"q":"deep"},{"q":null}],"r":""},"none":[]},`+
+		`"fields":{"alias":["a","b"],"day":["Monday"],"title":["from fields"]}}]}}`)
+	for _, test := range []struct {
+		separator string
+		fields    []string
+		want      string
+	}{
+		{". ", []string{"title", "body", "n"}, "red. soft sole. 1 2.50 true"},
+		{" | ", []string{"none", "o", "missing", "o.p.q"}, "deep | deep"},
+		{"", []string{"title", "body"}, "redsoft sole"},
+		{"\n", []string{"alias", "day", "none"}, "a b\nMonday"},
+		{"\n", []string{"title", "title", "alias"}, "red\na b"},
+		{". ", []string{"none", "o.r"}, ""},
+		{". ", nil, ""},
+	} {
+		if got := p.Text(0, JoinedTemplate(test.fields, test.separator)); got != test.want {
+			t.Errorf("%q with %q: got %q, want %q", test.fields, test.separator, got, test.want)
+		}
+	}
+}
+
 func TestTextIsBounded(t *testing.T) {
 	p := mustParseResponse(t, `{"hits":{"hits":[{"_source":{"title":["`+strings.Repeat("ö", maxText)+`","more"],"body":"short"}}]}}`)
 	got := p.Text(0, FieldsTemplate([]string{"title", "body"}))

@@ -286,6 +286,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	f.Add([]byte(`{"hits":{"hits":[{"_score":1,"_rank":1,"fields":{"title":[1],"u":[{"title":[]},{}]}} , {"_score":null}],"max_score":1},"took":-1}`), uint8(1))
 	f.Add([]byte("{\"hits\":{\"hits\":[{\"\\u005fscore\":1e999,\"_source\":{\"title\":\"\\ud800\xff\",\"a\":{\"title.b\":[[[{}]]]}}}]}}"), uint8(0))
+	f.Add([]byte("{\"hits\":{\"hits\":[{\"_explanation\":{\"value\":1},\"_score\":1},{\"_explanation\":{\n\t\"value\":2\n}},{\"_score\":3,\"_explanation\":{ }}]}}"), uint8(1))
 	f.Fuzz(func(t *testing.T, body []byte, seed uint8) {
 		before := bytes.Clone(body)
 		p, err := ParseResponse(body)
@@ -300,17 +301,25 @@ func FuzzResponse(f *testing.F) {
 			order[i], order[j] = order[j], order[i]
 		}
 		checkPermutation(t, p, order)
-		scores := make([]float64, n)
+		scores, drop, left := make([]float64, n), make([]bool, n), 0
+		template := FieldsTemplate([]string{"title", "a.title.b", "u.title"})
+		texts := p.Texts(n, template)
 		for i := range scores {
-			scores[i] = 1 / float64(i+1)
-			if text := p.Text(i, FieldsTemplate([]string{"title", "a.title.b", "u.title"})); strings.TrimSpace(text) == "" && text != "" {
-				t.Errorf("hit %d: a text of white space", i)
+			scores[i], drop[i] = 1/float64(i+1), (i+int(seed))%3 == 0
+			if !drop[i] {
+				left++
+			}
+			if text := p.Text(i, template); strings.TrimSpace(text) == "" && text != "" || text != texts[i] {
+				t.Errorf("hit %d: got %q by itself, %q among others", i, text, texts[i])
 			}
 			_, _, _ = p.Index(i), p.ID(i), p.Held(i)
 		}
 		w := &Widened{added: []string{"title", "u.title"}, asked: []string{"a*"}}
+		explanation := &Explanation{"a \"model\"\xff", []float64{2.5, math.NaN(), math.Inf(-1)}}
 		for _, page := range []Page{
 			{Size: n, Order: order, Scores: scores, AddTook: 3, Strip: w}, {From: n / 2, Size: 2, Order: order, KeepScores: true, Strip: w}, {From: n, Size: 1},
+			{Size: n, Order: order, Scores: scores, Explain: explanation, Strip: w}, {Size: n, Order: order, KeepScores: true, Explain: explanation},
+			{From: 1, Size: n, Order: order, Scores: scores, Drop: drop, Explain: explanation}, {Size: 2, Drop: drop, Strip: w},
 		} {
 			got, err := p.Splice(page)
 			if err != nil {
@@ -320,7 +329,11 @@ func FuzzResponse(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%q became %q: %v", body, got, err)
 			}
-			if want := min(page.Size, n-page.From); again.Hits() != want {
+			all := n
+			if page.Drop != nil {
+				all = left
+			}
+			if want := max(0, min(page.Size, all-page.From)); again.Hits() != want {
 				t.Errorf("%q became %q: %d hits, want %d", body, got, again.Hits(), want)
 			}
 			if json.Valid(body) && !json.Valid(got) {
@@ -373,9 +386,7 @@ func BenchmarkResponse(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
-			for i := range p.Hits() {
-				p.Text(i, template)
-			}
+			p.Texts(p.Hits(), template)
 		}
 	})
 	b.Run("splice", func(b *testing.B) {
@@ -395,9 +406,7 @@ func BenchmarkResponse(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			for i := range p.Hits() {
-				p.Text(i, template)
-			}
+			p.Texts(p.Hits(), template)
 			if _, err := p.Splice(Page{Size: 10, Order: order, Scores: scores}); err != nil {
 				b.Fatal(err)
 			}
