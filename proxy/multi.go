@@ -40,6 +40,7 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	m.plan(indices, func(s *searching, i int) { s.plan("", m.lines.Searches[i].Body) })
 	x.plain = m.plain
 	if !m.planned() {
+		x.skip(search.MalformedRequest, "a search beside it cannot be read", nil)
 		return x.pass()
 	}
 	start := time.Now()
@@ -101,9 +102,10 @@ func (m *multiple) plan(indices string, planOne func(s *searching, i int)) {
 	}
 }
 
-// planned reports whether any search is to be reranked, or answered by us.
+// planned reports whether any search is to be reranked, or answered by us. Where one of them cannot be read, the cluster refuses all.
 func (m *multiple) planned() bool {
-	return slices.ContainsFunc(m.items, func(s *searching) bool { return s.reason == "" || s.refusal != nil })
+	return !slices.ContainsFunc(m.items, func(s *searching) bool { return s.reason == search.MalformedRequest && s.parsed == nil }) &&
+		slices.ContainsFunc(m.items, func(s *searching) bool { return s.reason == "" || s.refusal != nil })
 }
 
 // own is the body of a search as the client sent it, less what it says to us; nil where that is the line as it came.
@@ -298,10 +300,10 @@ func (m *multiple) rank(received time.Time) {
 		if s.hits == nil || !s.offer() {
 			continue
 		}
-		if leader, ok := first[s.pageKey()]; ok {
+		if leader, ok := first[s.window]; ok {
 			same[leader] = append(same[leader], s)
 		} else {
-			first[s.pageKey()] = s
+			first[s.window] = s
 		}
 	}
 	var group sync.WaitGroup

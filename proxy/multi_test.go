@@ -134,12 +134,13 @@ func TestMultiSearch(t *testing.T) {
 // A multi-search of which nothing is reranked is the cluster's own, byte for byte.
 func TestMultiSearchPasses(t *testing.T) {
 	for name, tt := range map[string]struct{ lines, query, reason string }{
-		"nothing to rerank": {"{}\n{\"query\":{\"match_all\":{}}}\n{}\n{\"query\":{\"match\":{\"a\":\"b c\"}},\"sort\":[\"p\"]}\n", "", "no_query; searches=2; reranked=0"},
-		"no line feed":      {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}", "", "malformed_request; searches=1; reranked=0"},
-		"a strange option":  {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "?what=ever", "unsupported; searches=1; reranked=0"},
-		"a strange header":  {"{\"what\":1}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "", "unsupported; searches=1; reranked=0"},
-		"another format":    {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "?format=yaml", "format; searches=1; reranked=0"},
-		"no rule":           {"{\"index\":\".secret\"}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "", "no_rule; searches=1; reranked=0"},
+		"nothing to rerank":       {"{}\n{\"query\":{\"match_all\":{}}}\n{}\n{\"query\":{\"match\":{\"a\":\"b c\"}},\"sort\":[\"p\"]}\n", "", "no_query; searches=2; reranked=0"},
+		"one that cannot be read": {"{}\n" + match + "\n{}\n{\"query\":\n", "", "malformed_request; searches=2; reranked=0"},
+		"no line feed":            {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}", "", "malformed_request; searches=1; reranked=0"},
+		"a strange option":        {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "?what=ever", "unsupported; searches=1; reranked=0"},
+		"a strange header":        {"{\"what\":1}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "", "unsupported; searches=1; reranked=0"},
+		"another format":          {"{}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "?format=yaml", "format; searches=1; reranked=0"},
+		"no rule":                 {"{\"index\":\".secret\"}\n{\"query\":{\"match\":{\"a\":\"b c\"}}}\n", "", "no_rule; searches=1; reranked=0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &shops{shop: shop{docs: 100}}

@@ -37,6 +37,7 @@ type searching struct {
 	// What the cluster answered.
 	hits    *search.Response
 	offered []rerank.Hit // the window
+	window  pageKey      // what its order depends on
 	order   *ranked      // nil: nothing was ranked
 }
 
@@ -319,18 +320,13 @@ func (s *searching) offer() bool {
 	for i, text := range s.hits.Texts(window, s.template) {
 		s.offered[i] = rerank.Hit{Text: text, Score: s.hits.Score(i), Hold: s.hits.Held(i)}
 	}
+	s.window = newPageKey(s.ruled.Name, s.version, s.words, s.hits, s.offered)
 	return true
-}
-
-// pageKey is what the window's order depends on.
-func (s *searching) pageKey() pageKey {
-	return newPageKey(s.ruled.Name, s.version, s.words, s.hits, s.offered)
 }
 
 // rank finds the window's order: the one it was shown in lately, or a new one.
 func (s *searching) rank(received time.Time) {
-	key := s.pageKey()
-	if r, ok := s.handler.pages.get(key); ok {
+	if r, ok := s.handler.pages.get(s.window); ok {
 		s.order, s.remembered = r, true
 	} else {
 		ctx, cancel := context.WithDeadline(s.call.ctx, s.deadline(received))
@@ -338,7 +334,7 @@ func (s *searching) rank(received time.Time) {
 		s.order = newRanked(s.consult(ctx))
 		if s.call.ctx.Err() == nil { // else it is shown to nobody
 			// Of two that rank the same window at once, both show what was kept first.
-			s.order = s.handler.pages.keep(key, s.order)
+			s.order = s.handler.pages.keep(s.window, s.order)
 		}
 	}
 	s.stages = s.order.stages

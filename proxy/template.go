@@ -82,6 +82,7 @@ func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 	x.widening = time.Since(start)
 	switch {
 	case !m.planned():
+		x.skip(search.MalformedRequest, "a search beside it cannot be read", nil)
 		return x.pass()
 	case m.rendered != nil:
 		x.elsewhere = true

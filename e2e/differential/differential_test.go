@@ -77,6 +77,7 @@ func TestDifferential(t *testing.T) {
 			}
 			t.Run("as one multi-search", func(t *testing.T) { s.tryTogether(t, e) })
 			t.Run("at random", func(t *testing.T) { s.tryRandom(t, e) })
+			t.Run("fields that no document shows", func(t *testing.T) { testUnsourced(t, node) })
 			ok := t.Run("emulated", func(t *testing.T) { testEmulated(t, node) })
 			for _, sh := range emulated {
 				table.note(sh, e, ok)

@@ -67,6 +67,7 @@ func (s *sides) tryRandom(t *testing.T, e cluster.Engine) {
 			sh.body = ""
 		}
 
+		s.send(t, s.direct, sh) // with request_cache, the first answer explains a rescored hit otherwise than those after it
 		want, got := s.send(t, s.direct, sh), s.send(t, s.identity, sh)
 		if got.status != want.status || !sameBody(sh, want.body, got.body) && !equalButTook(want.body, got.body) {
 			t.Errorf("%s ?%s %s:\ngot  %d %s\nwant %d %s", sh.index, sh.query, sh.body, got.status, got.body, want.status, want.body)

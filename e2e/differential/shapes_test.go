@@ -141,7 +141,7 @@ var shapes = []shape{
 	{group: "Pages and order", feature: "track_total_hits", body: with(`"track_total_hits":false`)},
 	{group: "Pages and order", feature: "track_total_hits, a number", body: with(`"track_total_hits":3`)},
 	{group: "Pages and order", feature: "rest_total_hits_as_int", body: plain, query: "rest_total_hits_as_int=true"},
-	{group: "Pages and order", feature: "terminate_after", body: with(`"terminate_after":1000`)},
+	{group: "Pages and order", feature: "terminate_after", body: with(`"terminate_after":1000`), page: true, how: "the page alone: when a shard has enough follows how many hits are asked for"},
 	{group: "Pages and order", feature: "timeout", body: with(`"timeout":"10s"`)},
 	{group: "Pages and order", feature: "min_score", body: with(`"min_score":0.01`), how: "it is the cluster's scores that are compared"},
 	{group: "Pages and order", feature: "rescore", body: with(`"rescore":{"window_size":20,"query":{"rescore_query":{"match_phrase":{"body":"for the outdoors"}},"rescore_query_weight":2}}`), window: 20, how: "within its window_size"},

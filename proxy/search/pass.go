@@ -33,6 +33,7 @@ func (r *Request) judge() {
 	}
 	r.judgeSort()
 	r.judgeFilter()
+	r.judgeTermination()
 	if r.size == 0 {
 		if r.root.get("aggs") != nil || r.root.get("aggregations") != nil {
 			r.forbid(AggregationOnly, "")
@@ -105,6 +106,23 @@ func (r *Request) judgeMember(m *node) {
 		r.paged = cmp.Or(r.paged, "sub_searches")
 	default:
 		r.forbid(Unsupported, m.name)
+	}
+}
+
+// judgeTermination keeps the page as it is where the search may end early: how many documents a shard looks at before it has enough hits, and
+// so whether it ends early, follows how many are asked for.
+func (r *Request) judgeTermination() {
+	text := ""
+	for _, n := range []*node{r.root.get("terminate_after"), r.root.get("retriever").get("standard").get("terminate_after")} {
+		if said, ok := n.scalar(r.json); ok {
+			text = said
+		}
+	}
+	if p := r.params.get("terminate_after"); p != nil {
+		text = p.value
+	}
+	if text != "" && text != "0" {
+		r.paged = cmp.Or(r.paged, "terminate_after")
 	}
 }
 

@@ -37,4 +37,4 @@ def run(report, url, index):
 
 
 async def run_async(report, url, index):
-    """The asynchronous client of 7.17 is of its own time: it does not work with today's aiohttp."""
+    """Nothing: the asynchronous client of 7.17 is not tried here."""
