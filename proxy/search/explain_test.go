@@ -109,6 +109,20 @@ func TestDrop(t *testing.T) {
 	})
 }
 
+// The greatest score is that of the first hit that is left, also where the scores are the cluster's own.
+func TestDropKeepingScores(t *testing.T) {
+	const body = `{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0},{"_id":"b","_score":2.0},{"_id":"c","_score":1.0}]}}`
+	for want, page := range map[string]Page{
+		`{"hits":{"max_score":2.0,"hits":[{"_id":"a","_score":2.0},{"_id":"b","_score":1.0}]}}`: {Size: 3, Order: []int{2, 0, 1}, KeepScores: true, Drop: []bool{false, false, true}},
+		`{"hits":{"max_score":2.0,"hits":[{"_id":"b","_score":2.0},{"_id":"c","_score":1.0}]}}`: {Size: 3, Drop: []bool{true, false, false}},
+		`{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0},{"_id":"c","_score":1.0}]}}`: {Size: 3, Drop: []bool{false, true, false}},
+	} {
+		if got, err := mustParseResponse(t, body).Splice(page); err != nil || string(got) != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
 func TestSorted(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"hits":{"hits":[]}}`:                        false,

@@ -57,6 +57,12 @@ func (p *Response) around(pg Page, kept []int) (before, after []edit) {
 	switch {
 	case len(kept) > 0 && !pg.KeepScores && pg.Scores != nil:
 		edits = p.rescore(edits, p.maxScore, pg.Scores[kept[0]])
+	case len(kept) > 0 && pg.Drop != nil && !math.IsNaN(p.number(p.maxScore)): // the first of those that are left shows a score of the cluster's
+		first := p.hits[kept[0]]
+		if !pg.KeepScores {
+			first = p.hits[pg.hit(kept[0])]
+		}
+		edits = p.moved(edits, p.maxScore, first.score)
 	case len(kept) == 0 && len(p.hits) > 0 && !math.IsNaN(p.number(p.maxScore)):
 		edits = append(edits, edit{p.maxScore.start, p.maxScore.end, "null"})
 	}
