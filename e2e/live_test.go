@@ -6,29 +6,15 @@
 package e2e
 
 import (
-	"os"
 	"testing"
 
 	"github.com/rerankd/rerankd/e2e/cluster"
 	"github.com/rerankd/rerankd/e2e/program"
 )
 
-// engines are those that the tests run against; without RERANKD_E2E the test is skipped.
-func engines(t *testing.T) []cluster.Engine {
-	t.Helper()
-	switch os.Getenv("RERANKD_E2E") {
-	case "1":
-		return []cluster.Engine{cluster.OpenSearch219, cluster.Elasticsearch819}
-	case "matrix":
-		return []cluster.Engine{cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717}
-	}
-	t.Skip("needs real clusters: `make test` runs it, or RERANKD_E2E=1 with bin/rerankd built")
-	return nil
-}
-
 // TestLive puts the program in front of each engine and compares what a client gets from it with what the cluster itself gives.
 func TestLive(t *testing.T) {
-	for _, e := range engines(t) {
+	for _, e := range cluster.Asked(t) {
 		t.Run(string(e), func(t *testing.T) {
 			node := cluster.Start(t, e)
 			node.Index(t, shop, shopMapping, shopDocuments())
@@ -57,7 +43,7 @@ func TestLive(t *testing.T) {
 
 // TestSecured puts the program in front of an Elasticsearch that asks who is there.
 func TestSecured(t *testing.T) {
-	for _, e := range engines(t) {
+	for _, e := range cluster.Asked(t) {
 		if !e.Elasticsearch() {
 			continue
 		}

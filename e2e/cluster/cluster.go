@@ -30,6 +30,24 @@ const (
 	Elasticsearch717 Engine = "elasticsearch-7.17.29"
 )
 
+// All are the engines of the whole matrix.
+func All() []Engine {
+	return []Engine{OpenSearch219, OpenSearch380, Elasticsearch819, Elasticsearch814, Elasticsearch717}
+}
+
+// Asked are the engines that RERANKD_E2E asks for: 1 for those of every change, matrix for all. Without it the test is skipped.
+func Asked(t testing.TB) []Engine {
+	t.Helper()
+	switch os.Getenv("RERANKD_E2E") {
+	case "1":
+		return []Engine{OpenSearch219, Elasticsearch819}
+	case "matrix":
+		return All()
+	}
+	t.Skip("needs real clusters: `make test` runs it, or RERANKD_E2E=1 with bin/rerankd built")
+	return nil
+}
+
 // Elasticsearch reports whether the engine is an Elasticsearch, and not an OpenSearch.
 func (e Engine) Elasticsearch() bool { return strings.HasPrefix(string(e), "elasticsearch-") }
 

@@ -19,7 +19,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -36,22 +35,9 @@ import (
 
 const window = 40 // of the rules
 
-// engines are those that RERANKD_E2E asks for, as in the package above.
-func engines(t *testing.T) []cluster.Engine {
-	t.Helper()
-	switch os.Getenv("RERANKD_E2E") {
-	case "1":
-		return []cluster.Engine{cluster.OpenSearch219, cluster.Elasticsearch819}
-	case "matrix":
-		return []cluster.Engine{cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717}
-	}
-	t.Skip("needs real clusters: `make test` runs it, or RERANKD_E2E=1")
-	return nil
-}
-
 func TestDifferential(t *testing.T) {
 	table := make(results)
-	for _, e := range engines(t) {
+	for _, e := range cluster.Asked(t) {
 		t.Run(string(e), func(t *testing.T) {
 			node := cluster.Start(t, e)
 			makeIndices(t, node)

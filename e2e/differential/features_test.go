@@ -69,7 +69,7 @@ const features = "docs/features.md"
 // results stands there; only the whole matrix can write it.
 func checkFeatures(t *testing.T, found results) {
 	file := filepath.Join("..", "..", features)
-	all := engines(t)
+	all := cluster.Asked(t)
 	if os.Getenv("RERANKD_UPDATE") != "" {
 		if os.Getenv("RERANKD_E2E") != "matrix" {
 			t.Fatal("the table is written by a run of all engines: RERANKD_E2E=matrix")
@@ -87,7 +87,7 @@ func checkFeatures(t *testing.T, found results) {
 	whole := make(results)
 	for _, sh := range append(slices.Clone(shapes), emulated...) {
 		key := sh.group + "/" + sh.feature
-		for _, e := range []cluster.Engine{cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717} {
+		for _, e := range cluster.All() {
 			if slices.Contains(found[key], e) || !slices.Contains(all, e) && sh.needs != never && has(e, sh.needs) {
 				whole[key] = append(whole[key], e)
 			}

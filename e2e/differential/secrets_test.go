@@ -18,7 +18,7 @@ import (
 // TestSecrets: what a client may not read through the cluster it does not learn through rerankd, whatever a client with more rights has
 // searched for before: neither documents, nor texts, nor the names of fields. Elasticsearch 8.14 is the engine here with API keys.
 func TestSecrets(t *testing.T) {
-	if !slices.Contains(engines(t), cluster.Elasticsearch814) {
+	if !slices.Contains(cluster.Asked(t), cluster.Elasticsearch814) {
 		t.Skip("needs Elasticsearch 8.14: RERANKD_E2E=matrix")
 	}
 	node := cluster.StartSecured(t, cluster.Elasticsearch814)

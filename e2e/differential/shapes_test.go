@@ -31,7 +31,7 @@ const (
 // has says which engines have an ability; every test run finds out whether it is true.
 func has(e cluster.Engine, a ability) bool {
 	return slices.Contains(map[ability][]cluster.Engine{
-		everywhere:    {cluster.OpenSearch219, cluster.OpenSearch380, cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717},
+		everywhere:    cluster.All(),
 		elasticsearch: {cluster.Elasticsearch819, cluster.Elasticsearch814, cluster.Elasticsearch717},
 		opensearch:    {cluster.OpenSearch219, cluster.OpenSearch380},
 		vectors:       {cluster.Elasticsearch819, cluster.Elasticsearch814},
