@@ -213,6 +213,8 @@ func faults() []fault {
 		{what: "the model gives more scores than documents", ranker: scorer(func(_ context.Context, _ string, docs []string) ([]float32, error) {
 			return make([]float32, len(docs)+1), nil
 		}), sees: plainly, rerank: "skipped; reason=model_error", searches: 1},
+		{what: "words or texts are in a language that the model was not made for", ranker: scorer(func(context.Context, string, []string) ([]float32, error) { return nil, rerank.ErrLanguage }),
+			sees: plainly, rerank: "skipped; reason=language", searches: 1},
 		{what: "the model's queue is full", ranker: scorer(func(context.Context, string, []string) ([]float32, error) { return nil, rerank.ErrBusy }),
 			sees: plainly, rerank: "skipped; reason=busy", searches: 1},
 		{what: "the model is slow, and scores nothing in time", ranker: scorer(func(ctx context.Context, _ string, _ []string) ([]float32, error) {

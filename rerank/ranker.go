@@ -118,6 +118,8 @@ func reason(ctx context.Context, err error) string {
 	switch {
 	case errors.Is(err, ErrBusy):
 		return SkippedBusy
+	case errors.Is(err, ErrLanguage):
+		return SkippedLanguage
 	case errors.Is(ctx.Err(), context.Canceled):
 		return SkippedCanceled
 	case errors.Is(err, context.DeadlineExceeded):

@@ -187,6 +187,7 @@ func TestRankFallsBack(t *testing.T) {
 		{"infinity", t.Context(), returns([]float32{1, 2, infinite}, nil), rerank.SkippedModelError, "score 3 of 3 is +Inf"},
 		{"minus infinity", t.Context(), returns([]float32{-infinite}, nil), rerank.SkippedModelError, "score 1 of 1 is -Inf"},
 		{"busy", t.Context(), returns(nil, fmt.Errorf("queue: %w", rerank.ErrBusy)), rerank.SkippedBusy, "busy"},
+		{"language", t.Context(), returns(nil, fmt.Errorf("half of the tokens: %w", rerank.ErrLanguage)), rerank.SkippedLanguage, "language"},
 		{"nothing reached", t.Context(), returns(nil, nil), rerank.SkippedTimeout, ""},
 		{"the scorer's own timeout", t.Context(), returns(nil, context.DeadlineExceeded), rerank.SkippedTimeout, "deadline"},
 		{"a cancellation that is not ours", t.Context(), returns(nil, context.Canceled), rerank.SkippedModelError, "canceled"},

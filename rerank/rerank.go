@@ -59,6 +59,7 @@ const (
 	SkippedTimeout    = "timeout"     // the deadline came before the first score
 	SkippedBusy       = "busy"        // the scorer had no capacity: [ErrBusy]
 	SkippedCanceled   = "canceled"    // the caller went away
+	SkippedLanguage   = "language"    // the scorer's model was not made for these words or texts: [ErrLanguage]
 	SkippedModelError = "model_error" // the scorer failed, panicked, or gave scores that cannot be used
 )
 
@@ -75,6 +76,16 @@ type Scorer interface {
 
 // ErrBusy means that a scorer's queue is full, or that waiting for a turn would take longer than the caller's deadline allows.
 var ErrBusy = errors.New("scorer is busy")
+
+// ErrLanguage means that the query or the documents are in a language that the scorer's model was not made for. Its scores would be
+// noise, and the cluster's order is better than noise.
+var ErrLanguage = errors.New("the text is in a language that the model was not made for")
+
+// An Estimator is a Scorer that can say beforehand how long scoring will take from now, what is queued before it included; 0 = not known.
+// It is asked on every search: it has to answer from what it has measured, in microseconds, and need not be right for one search alone.
+type Estimator interface {
+	Estimate(query string, docs []string) time.Duration
+}
 
 // A PanicError is a panic of a scorer or of what it runs, caught where one search could be failed instead of the process.
 type PanicError struct {

@@ -100,6 +100,8 @@ func explainReason(r search.Reason) string {
 		return "it has no text, or no documents"
 	case search.Warming:
 		return "its mapping could not be read in time"
+	case search.Language:
+		return "the model does not know its language"
 	case search.Timeout:
 		return "the budget is too short for one document"
 	}

@@ -34,6 +34,7 @@ const (
 	NoText            Reason = "no_text"            // no hit has a text in the fields to be read
 
 	// What became of the ranking.
+	Language   Reason = "language"    // the words or the texts are in a language that the model was not made for
 	Warming    Reason = "warming"     // model or mapping are not there yet
 	Busy       Reason = "busy"        // the queue is full
 	Timeout    Reason = "timeout"     // the budget went by before anything was scored
@@ -47,6 +48,6 @@ func Reasons() []Reason {
 		Disabled, NoRule,
 		NoQuery, Lookup, Sort, Scroll, PIT, SearchAfter, SizeZero, AggregationOnly, BeyondWindow, Format, MalformedRequest, Unsupported, TooLarge,
 		UpstreamStatus, UpstreamMalformed, UpstreamPartial, NoHits, OneHit, NoText,
-		Warming, Busy, Timeout, Canceled, ModelError,
+		Language, Warming, Busy, Timeout, Canceled, ModelError,
 	}
 }
