@@ -32,11 +32,8 @@ func (o *clusterOptions) load(e *environment) (*config.Config, error) {
 	}
 	c := new(config.Default())
 	if o.file != "" {
-		data, err := os.ReadFile(o.file)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("reading the configuration: %w", err), ""}
-		}
-		if c, err = config.Parse(o.file, data, e.lookup); err != nil {
+		var err error
+		if c, err = e.readConfig(o.file); err != nil {
 			return nil, err
 		}
 	}
@@ -47,6 +44,15 @@ func (o *clusterOptions) load(e *environment) (*config.Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// readConfig reads a configuration file.
+func (e *environment) readConfig(file string) (*config.Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("reading the configuration: %w", err), ""}
+	}
+	return config.Parse(file, data, e.lookup)
 }
 
 // newLogger writes to standard error as c says, and remembers the errors for the status page.

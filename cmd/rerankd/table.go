@@ -3,10 +3,12 @@ package main
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 )
 
-// A table is rows of columns, printed with each column as wide as its widest cell.
+// A table is rows of columns, printed with each column as wide as its widest cell. Widths are those of a terminal, where a
+// Chinese character takes two places.
 type table struct {
 	rows  [][]string
 	right map[int]bool // columns of numbers
@@ -37,7 +39,7 @@ func (t *table) print(w io.Writer) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
 		}
 	}
 	var b strings.Builder
@@ -47,7 +49,7 @@ func (t *table) print(w io.Writer) error {
 			if i > 0 {
 				line.WriteString("  ")
 			}
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			pad := strings.Repeat(" ", widths[i]-runewidth.StringWidth(cell))
 			if t.right[i] {
 				line.WriteString(pad + cell)
 			} else {
@@ -60,12 +62,17 @@ func (t *table) print(w io.Writer) error {
 	return err
 }
 
-// clip shortens s to width characters, on one line and without control characters: what it is given comes from documents and users,
-// and must not move a terminal's cursor.
-func clip(s string, width int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f && r < 0xa0 }), " ")
-	if utf8.RuneCountInString(s) <= width {
+// clip shortens s to so many columns of a terminal, as [line] shows it.
+func clip(s string, columns int) string {
+	s = line(s)
+	if runewidth.StringWidth(s) <= columns {
 		return s
 	}
-	return strings.TrimRight(string([]rune(s)[:width-1]), " ") + "…"
+	return strings.TrimRight(runewidth.Truncate(s, columns-1, ""), " ") + "…"
+}
+
+// line shows s on one line and without control characters: what it is given comes from documents and users, and must not move a
+// terminal's cursor.
+func line(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f && r < 0xa0 }), " ")
 }

@@ -30,6 +30,12 @@ func (p *Response) Texts(n int, t Template) []string {
 	return texts
 }
 
+// TextOf returns what the model is to read of one JSON object, as [Response.Text] reads it from a hit's _source; "" where none of t's
+// fields has a text, or object is none.
+func TextOf(object []byte, t Template) string {
+	return newGatherer(t).text(hit{source: span{0, len(object)}}, object)
+}
+
 // A gatherer collects the texts of several fields of one hit after the other. What it needs for that is made once.
 type gatherer struct {
 	template Template
