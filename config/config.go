@@ -29,6 +29,8 @@ type Config struct {
 	Rerank Switch `yaml:"rerank"`
 	// Limits bound what a request may occupy.
 	Limits Limits `yaml:"limits"`
+	// Caches are the memory for what searches have in common.
+	Caches Caches `yaml:"caches"`
 	Log    Log    `yaml:"log"`
 	// Drain is how the program stops.
 	Drain Drain `yaml:"drain"`
@@ -110,10 +112,14 @@ type Model struct {
 	Directory string `yaml:"directory"`
 	// MaxLength is the tokens of a pair at most; what is over is cut. 0, the default, is the model's own.
 	MaxLength int `yaml:"max_length"`
-	// Workers is how many documents are scored at once, one core each. 0, the default, is the CPU quota of the process.
+	// Workers is how many documents are scored at once, one core each, by workers that this model has for itself. 0, the default: it shares
+	// those of the program, as many as the CPU quota of the process, with all models for which nothing is said.
 	Workers int `yaml:"workers"`
 	// Queue is how many documents may wait; a search that does not fit is answered in the cluster's order. 0, the default, is 4096.
 	Queue int `yaml:"queue"`
+	// MinWindow is how many documents a search must be able to have scored in time while others are waiting; the window shrinks down to
+	// this, and a search that can have less keeps the cluster's order. Default 10: to reorder three hits is noise.
+	MinWindow int `yaml:"min_window"`
 }
 
 // Rule says what is done to the searches of some indices.
@@ -198,6 +204,14 @@ type Limits struct {
 	Connections int `yaml:"connections"`
 	// Idle is how long a client may send or read nothing in the middle of a request. Default 60s.
 	Idle Duration `yaml:"idle"`
+}
+
+// Caches are the memory for what searches have in common, for all models together. What is used least is forgotten first.
+type Caches struct {
+	// Tokens of documents, which need not be read again under another query. Default 64MiB: some 100,000 documents of 120 tokens. 0 keeps none.
+	Tokens Bytes `yaml:"tokens"`
+	// Scores of documents under a query: the same query again costs nothing. Default 32MiB: some 200,000 scores. 0 keeps none.
+	Scores Bytes `yaml:"scores"`
 }
 
 // Log says what is written to standard error.

@@ -154,7 +154,7 @@ func TestEverything(t *testing.T) {
 			Probe:           Duration(2 * time.Second),
 		},
 		Models: map[string]Model{
-			"small": {Source: "embedded", Workers: 2, Queue: 100, MaxLength: 256},
+			"small": {Source: "embedded", Workers: 2, Queue: 100, MinWindow: 5, MaxLength: 256},
 			"large": {Source: "mixedbread-ai/mxbai-rerank-large-v1", Precision: "int8", Directory: "/var/lib/rerankd/models"},
 		},
 		Rules: []Rule{{
@@ -188,8 +188,9 @@ func TestEverything(t *testing.T) {
 		Limits: Limits{
 			Request: 2 << 20, Response: 64 << 20, Widened: 1 << 20, DearWindow: 10, Memory: 1 << 30, Connections: 1000, Idle: Duration(30 * time.Second),
 		},
-		Log:   Log{Level: "debug", Format: "json", Queries: true, Slow: Duration(time.Second)},
-		Drain: Drain{Timeout: Duration(10 * time.Second)},
+		Caches: Caches{Tokens: 8 << 20},
+		Log:    Log{Level: "debug", Format: "json", Queries: true, Slow: Duration(time.Second)},
+		Drain:  Drain{Timeout: Duration(10 * time.Second)},
 	}
 	if diff := cmp.Diff(want, got, ignoreSource); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

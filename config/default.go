@@ -29,7 +29,8 @@ func Default() Config {
 			Memory:     256 << 20, // eight answers of the largest size
 			Idle:       Duration(time.Minute),
 		},
-		Log: Log{Level: "info", Format: "auto", Slow: Duration(2 * time.Second)},
+		Caches: Caches{Tokens: 64 << 20, Scores: 32 << 20},
+		Log:    Log{Level: "info", Format: "auto", Slow: Duration(2 * time.Second)},
 		// A load balancer that asks every two seconds and wants two refusals has noticed within five; Kubernetes kills after thirty.
 		Drain: Drain{Delay: Duration(5 * time.Second), Timeout: Duration(25 * time.Second)},
 	}

@@ -179,7 +179,7 @@ func (m Model) validate(k *checker, path string) {
 	for _, n := range []struct {
 		key   string
 		value int
-	}{{"max_length", m.MaxLength}, {"workers", m.Workers}, {"queue", m.Queue}} {
+	}{{"max_length", m.MaxLength}, {"workers", m.Workers}, {"queue", m.Queue}, {"min_window", m.MinWindow}} {
 		if n.value < 0 {
 			k.add(path+"."+n.key, "must not be negative")
 		}

@@ -146,7 +146,7 @@ func (p *program) openModel(ctx context.Context, name string, c config.Model) (*
 		return nil, modelKey{}, nil, err
 	}
 	key := newModelKey(c, files)
-	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return loadModel(ctx, p.open, files, key) })
+	m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return p.loadModel(ctx, name, files, key) })
 	return m, key, release, err
 }
 

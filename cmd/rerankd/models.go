@@ -39,37 +39,61 @@ func newModelKey(c config.Model, f *model.Files) modelKey {
 	return modelKey{c, hex.EncodeToString(h.Sum(nil)), f.Precision}
 }
 
+// identity is what scores are remembered under: all that they depend on, and nothing of how the model is shared among searches.
+func (k modelKey) identity() string {
+	k.Workers, k.Queue, k.MinWindow = 0, 0, 0
+	return fmt.Sprintf("%+v", k)
+}
+
 // A loadedModel is one model in memory, warm.
 type loadedModel struct {
 	key    modelKey
 	files  model.Files // without the contents, which the runner has
-	runner runner
+	runner runner      // as it was loaded first; what it says of texts stays true when the model was loaded anew
 	model  *schedule.Model
-	cost   schedule.Cost
+	cost   schedule.Cost // as it was measured when the model was loaded
 }
 
 // loadModel loads and measures a model.
-func loadModel(ctx context.Context, open func(*model.Files, config.Model) (runner, error), f *model.Files, key modelKey) (*loadedModel, error) {
+func (p *program) loadModel(ctx context.Context, name string, f *model.Files, key modelKey) (*loadedModel, error) {
 	c := key.Model
-	r, err := open(f, c)
+	r, err := p.open(f, c)
 	if err != nil {
 		return nil, fmt.Errorf("loading the model: %w", err)
 	}
-	m := schedule.New(r, schedule.Options{Workers: c.Workers, Queue: c.Queue})
+	o := schedule.Options{
+		Workers: c.Workers, Queue: c.Queue, MinWindow: c.MinWindow,
+		Caches: p.caches, Identity: key.identity(),
+		Reopen: func(context.Context) (schedule.Runner, error) { return p.reopenModel(name, key) },
+		Logger: p.logger.With("model", name),
+	}
+	if c.Workers == 0 {
+		o.Pool = p.pool
+	}
+	m := schedule.New(r, o)
 	cost, err := m.Warm(ctx)
 	if err != nil {
 		m.Close()
-		return nil, errors.Join(fmt.Errorf("warming the model: %w", err), r.Close())
+		return nil, fmt.Errorf("warming the model: %w", err)
 	}
 	l := &loadedModel{key: key, files: *f, runner: r, model: m, cost: cost}
 	l.files.Graph, l.files.Tokenizer, l.files.Config = nil, nil, nil
 	return l, nil
 }
 
-func closeModel(m *loadedModel) {
-	m.model.Close()
-	_ = m.runner.Close() // nobody is left who could be told, and what it held is gone either way
+// reopenModel loads a model once more from the files that it was loaded from. It is for a model that has broken.
+func (p *program) reopenModel(name string, key modelKey) (schedule.Runner, error) {
+	f, err := model.Open(name, key.Source, key.Precision, key.Directory)
+	if err != nil {
+		return nil, err
+	}
+	if newModelKey(key.Model, f) != key {
+		return nil, errors.New("its files are not the ones that it was loaded from: a reload of the configuration takes the new ones")
+	}
+	return p.open(f, key.Model)
 }
+
+func closeModel(m *loadedModel) { m.model.Close() }
 
 // typicalTokens are those of a query and a document of some sentences.
 const typicalTokens = 120

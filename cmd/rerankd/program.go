@@ -19,6 +19,7 @@ import (
 	"github.com/rerankd/rerankd/proxy"
 	"github.com/rerankd/rerankd/proxy/admin"
 	"github.com/rerankd/rerankd/rerank/model"
+	"github.com/rerankd/rerankd/rerank/schedule"
 )
 
 // A program is the proxy with everything that runs under it, and the configuration that may be exchanged while it runs.
@@ -29,7 +30,9 @@ type program struct {
 	registry *prometheus.Registry
 	clusters *shared[string, *backends.Backend]
 	models   *shared[modelKey, *loadedModel]
-	handler  *proxy.Handler // nil until start has succeeded
+	pool     *schedule.Pool   // the workers of all models that have none of their own
+	caches   *schedule.Caches // of all models
+	handler  *proxy.Handler   // nil until start has succeeded
 	metrics  programMetrics
 	started  time.Time
 	versions map[string]string
@@ -63,6 +66,8 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 		registry: prometheus.NewRegistry(),
 		clusters: newShared[string](func(b *backends.Backend) { b.Close() }),
 		models:   newShared[modelKey](closeModel),
+		pool:     schedule.NewPool(0),
+		caches:   schedule.NewCaches(0, 0),
 		started:  time.Now(),
 		versions: versions(),
 		metrics: programMetrics{
@@ -86,6 +91,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
+	p.resizeCaches(c)
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err
@@ -129,9 +135,14 @@ func (p *program) reload(ctx context.Context, load func() (*config.Config, error
 }
 
 func (p *program) commit(a *assembly) {
+	p.resizeCaches(a.config)
 	p.now.Store(&state{assembly: a, loaded: time.Now()})
 	p.metrics.reloadOK.Set(1)
 	p.metrics.reloadTime.SetToCurrentTime()
+}
+
+func (p *program) resizeCaches(c *config.Config) {
+	p.caches.Resize(int64(c.Caches.Tokens), int64(c.Caches.Scores))
 }
 
 // close gives back everything; requests must have ended.
@@ -139,6 +150,7 @@ func (p *program) close() {
 	if p.handler != nil {
 		p.handler.Close()
 	}
+	p.pool.Close()
 }
 
 // Waiting is part of [admin.Program].
@@ -181,9 +193,10 @@ func (p *program) Status() admin.Status {
 		status.Models = append(status.Models, admin.Model{
 			Name: name, Source: m.files.Source, Precision: m.files.Precision, Digest: m.files.Digest, License: m.files.License,
 			MaxLength: m.files.MaxLength, Workers: m.cost.Workers, Milliseconds: milliseconds(m.cost, typicalTokens),
-			Queued: stats.Queued, Scored: stats.Scored,
+			Queued: stats.Queued, Scored: stats.Scored, Remembered: stats.Remembered, Refused: stats.Refused, Broken: stats.Broken,
 		})
 	}
+	status.Caches = map[string]admin.Cache{"tokens": cacheStatus(p.caches.Tokens()), "scores": cacheStatus(p.caches.Scores())}
 	slices.SortFunc(status.Models, func(a, b admin.Model) int { return cmp.Compare(a.Name, b.Name) })
 	for i, r := range s.config.EffectiveRules() {
 		rerank := string(config.On)
@@ -196,38 +209,6 @@ func (p *program) Status() admin.Status {
 		})
 	}
 	return status
-}
-
-// modelCollector shows the models in memory, which come and go with the configuration.
-type modelCollector struct{ p *program }
-
-var (
-	queuedDesc  = prometheus.NewDesc("rerankd_model_documents_queued", "Documents waiting for the model.", []string{"model"}, nil)
-	scoredDesc  = prometheus.NewDesc("rerankd_model_documents_scored_total", "Documents that the model has scored.", []string{"model"}, nil)
-	droppedDesc = prometheus.NewDesc("rerankd_model_documents_dropped_total", "Documents admitted but not scored: a deadline, a client that went away, a failure.",
-		[]string{"model"}, nil)
-	costDesc = prometheus.NewDesc("rerankd_model_document_seconds", fmt.Sprintf("Time of a document of %d tokens on one worker, as measured by the warm-up.", typicalTokens),
-		[]string{"model"}, nil)
-)
-
-func (c modelCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queuedDesc, scoredDesc, droppedDesc, costDesc} {
-		ch <- d
-	}
-}
-
-func (c modelCollector) Collect(ch chan<- prometheus.Metric) {
-	s := c.p.now.Load()
-	if s == nil {
-		return
-	}
-	for name, m := range s.models {
-		stats := m.model.Stats()
-		ch <- prometheus.MustNewConstMetric(queuedDesc, prometheus.GaugeValue, float64(stats.Queued), name)
-		ch <- prometheus.MustNewConstMetric(scoredDesc, prometheus.CounterValue, float64(stats.Scored), name)
-		ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(stats.Dropped), name)
-		ch <- prometheus.MustNewConstMetric(costDesc, prometheus.GaugeValue, m.cost.Document(typicalTokens).Seconds(), name)
-	}
 }
 
 // describe says in one line what is wrong with a configuration, for a log.

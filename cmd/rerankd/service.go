@@ -34,6 +34,11 @@ type service struct {
 func startService(ctx context.Context, e *environment, c *config.Config, logger *slog.Logger, recent *admin.Recent) (_ *service, err error) {
 	s := &service{program: newProgram(e, logger, recent), logger: logger, failed: make(chan error, 2)}
 	scheme := "http"
+	defer func() {
+		if err != nil {
+			s.program.close()
+		}
+	}()
 	if c.TLS != nil {
 		s.certificate, scheme = new(certificate), "https"
 		if err := s.certificate.load(c.TLS, logger); err != nil {

@@ -34,8 +34,9 @@ type Status struct {
 	Configuration Configuration     `json:"configuration"`
 	Cluster       Cluster           `json:"cluster"`
 	Models        []Model           `json:"models"`
-	Rules         []Rule            `json:"rules"`  // in the order in which they are tried
-	Errors        []Event           `json:"errors"` // the last ones, newest first
+	Caches        map[string]Cache  `json:"caches,omitempty"` // of tokens and scores, for all models
+	Rules         []Rule            `json:"rules"`            // in the order in which they are tried
+	Errors        []Event           `json:"errors"`           // the last ones, newest first
 }
 
 // Configuration says which one is in force.
@@ -71,6 +72,17 @@ type Model struct {
 	Milliseconds float64 `json:"ms_per_document"` // of 120 tokens on one worker, all of them busy, as the warm-up measured it
 	Queued       int     `json:"queued"`          // documents waiting now
 	Scored       uint64  `json:"scored"`          // documents so far
+	Remembered   uint64  `json:"remembered"`      // documents whose score was remembered
+	Refused      uint64  `json:"refused"`         // documents that would not have been scored in time
+	Broken       bool    `json:"broken"`          // left alone because runs failed in a row
+}
+
+// Cache is the memory for what searches have in common.
+type Cache struct {
+	Bytes  uint64 `json:"bytes"` // held now, as estimated
+	Limit  uint64 `json:"limit"`
+	Hits   uint64 `json:"hits"`
+	Misses uint64 `json:"misses"`
 }
 
 // Rule is one rule as it is in force, with what was left open filled in.

@@ -1,26 +1,23 @@
 package schedule
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"math"
-	"slices"
-	"sync"
 	"time"
 )
 
-// Cost is what a run takes: Fixed + n*PerToken for n tokens on one worker while all workers are busy. Attention makes the true curve bend
-// upwards with n², but at the lengths that fit a cross-encoder the straight line is within the noise of a shared machine.
+// Cost is what a run takes on one worker while all workers are busy: Fixed + n*PerToken + n²*PerSquare for n tokens. The square is
+// attention, in which every token looks at every other; at the lengths of search hits it is a small part.
 type Cost struct {
-	Fixed    time.Duration
-	PerToken time.Duration
-	Workers  int
+	Fixed     time.Duration
+	PerToken  time.Duration
+	PerSquare float64 // nanoseconds
+	Workers   int
 }
 
 // Document is the time of one run of so many tokens, those of the query and the special ones included.
 func (c Cost) Document(tokens int) time.Duration {
-	return c.Fixed + time.Duration(tokens)*c.PerToken
+	n := float64(tokens)
+	return c.Fixed + time.Duration(tokens)*c.PerToken + time.Duration(n*n*c.PerSquare)
 }
 
 // Window is how many documents of so many tokens fit in 80 % of budget on all workers; 0 where the cost is not known. The rest of the
@@ -33,129 +30,180 @@ func (c Cost) Window(budget time.Duration, tokensPerDoc int) int {
 	return c.Workers * int(budget/5*4/one)
 }
 
-// Cost returns what Warm measured last; zero before.
-func (m *Model) Cost() Cost {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.cost
+// A learner keeps a Cost true while the model is in use. It knows two things apart: the shape of the cost, how it grows with the length,
+// which is the model's and the processor's and which the warm-up and hundreds of runs decide together; and the pace, how long runs take
+// nowadays as a multiple of that, which follows whatever else the machine has to do within a few runs.
+type learner struct {
+	cost   Cost
+	pace   float64
+	warmed squares // the warm-up's measurements, which stay
+	seen   squares // those of runs, which fade
+	since  int     // runs seen since the shape was drawn
 }
 
-// What Warm runs. The text stands for any: a run's time depends on the number of its tokens alone.
 const (
-	warmQuery    = "how does a model warm up"
-	warmDocument = "The first runs of a model are slower than the later ones, because memory is fetched and buffers grow to their size. " +
-		"What is measured after them, with every core at work, is what a search will meet."
-	warmRounds = 5
-	warmTime   = 2 * time.Second // after which no further round begins
+	fading  = 1 - 1./512 // what a run leaves of the weight of those before it
+	redraws = 32         // runs between two drawings of the shape
 )
 
-var warmLengths = []int{8, 32, 96, 224} // tokens of the document
-
-// Warm makes the first, slow runs, then measures runs of several lengths on all workers at once, and sets and returns the cost. It is
-// called before the first search: what runs beside it is measured too. It takes two seconds at most with a small model, and two rounds
-// of a few runs however long they are with a large one. An error means that the model does not work, or that ctx ended.
-func (m *Model) Warm(ctx context.Context) (Cost, error) {
-	query, err := m.runner.Tokenize(warmQuery)
-	if err != nil {
-		return Cost{}, fmt.Errorf("warming: tokenizing: %w", err)
+// start takes the warm-up's measurements.
+func (l *learner) start(points []point, workers int) {
+	*l = learner{pace: 1}
+	for _, p := range points {
+		l.warmed.add(p)
 	}
-	doc, err := m.runner.Tokenize(warmDocument)
-	if err != nil {
-		return Cost{}, fmt.Errorf("warming: tokenizing: %w", err)
-	}
-	if len(query) == 0 || len(doc) == 0 {
-		return Cost{}, errors.New("warming: the tokenizer finds no tokens in an English sentence")
-	}
-
-	start := time.Now()
-	took := make([][]time.Duration, len(warmLengths)) // by length, of all workers
-	var mu sync.Mutex
-	var failed error
-	var wg sync.WaitGroup
-	for worker := range m.workers {
-		wg.Go(func() {
-			for round := range 1 + warmRounds { // the first is not counted
-				if round > 1 && time.Since(start) > warmTime {
-					return
-				}
-				for k := range warmLengths {
-					k = (k + worker) % len(warmLengths) // at any moment the workers are at different lengths, as in real life
-					began := time.Now()
-					logit, err := m.score(ctx, query, repeat(doc, warmLengths[k]))
-					once := time.Since(began)
-					if err == nil && math.IsNaN(float64(logit)) {
-						err = errors.New("the score is not a number")
-					}
-					mu.Lock()
-					if failed == nil {
-						failed = err
-					}
-					stop := failed != nil
-					if round > 0 {
-						took[k] = append(took[k], once)
-					}
-					mu.Unlock()
-					if stop {
-						return
-					}
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if failed != nil {
-		return Cost{}, fmt.Errorf("warming: %w", failed)
-	}
-
-	points := make([]point, len(warmLengths))
-	for k, length := range warmLengths {
-		points[k] = point{tokens: float64(m.tokens(query, repeat(doc, length))), took: float64(typical(took[k]))}
-	}
-	cost := fit(points)
-	cost.Workers = m.workers
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cost, m.turn, m.pace = cost, cost.Document(128), 1
-	return cost, nil
+	l.cost = l.warmed.fit()
+	l.cost.Workers = workers
 }
 
-// repeat returns n tokens: those of doc, again and again.
-func repeat(doc []uint32, n int) []uint32 {
-	tokens := make([]uint32, n)
-	for i := range tokens {
-		tokens[i] = doc[i%len(doc)]
-	}
-	return tokens
+// expect is how long a run of so many tokens will take; 0 = not known.
+func (l *learner) expect(tokens int) time.Duration {
+	return time.Duration(l.pace * float64(l.cost.Document(tokens)))
 }
 
-// typical is the lower quartile of the measurements. Whatever else runs on the machine while they are taken only ever adds to them, and
-// too high a cost does the greater harm: it keeps the window small and documents from beginning, where too low a one has a run aborted.
-func typical(took []time.Duration) time.Duration {
-	slices.Sort(took)
-	return took[len(took)/4]
+// observe takes the time of a run that ended.
+func (l *learner) observe(tokens int, took time.Duration) {
+	planned := l.cost.Document(tokens)
+	if planned <= 0 {
+		return // no warm-up, no shape
+	}
+	l.pace += (float64(took)/float64(planned) - l.pace) / 8
+	l.seen.scale(fading)
+	l.seen.add(point{float64(tokens), float64(took)})
+	if l.since++; l.since < redraws {
+		return
+	}
+	l.since = 0
+	all := l.warmed
+	all.sum(l.seen)
+	drawn := all.fit()
+	drawn.Workers = l.cost.Workers
+	// What is expected of a run like this one does not change by the drawing.
+	if now := drawn.Document(tokens); now > 0 {
+		l.pace *= float64(planned) / float64(now)
+		l.cost = drawn
+	}
+}
+
+// interrupted takes the time of a run that was given up: it would have taken longer than this. Where even this is more than was
+// expected, the pace must follow, or a machine that became slow would never be seen to be, as none of its runs ends.
+func (l *learner) interrupted(tokens int, after time.Duration) {
+	if planned := l.cost.Document(tokens); planned > 0 && after > l.expect(tokens) {
+		l.pace += (float64(after)/float64(planned) - l.pace) / 8
+	}
 }
 
 // A point is one measurement: nanoseconds for so many tokens.
 type point struct{ tokens, took float64 }
 
-// fit draws the line through the points whose errors are the least in proportion to what was measured (least squares, each point weighing
-// 1/took²): in milliseconds the longest runs, which the bend lifts most, would decide alone and make a short run seem free. Neither number
-// is negative: where noise would have it so, the line is drawn without that one.
-func fit(points []point) Cost {
-	var n, x, y, xx, xy float64
-	for _, p := range points {
-		took := max(p.took, 1)
-		weight := 1 / (took * took)
-		n, x, y = n+weight, x+weight*p.tokens, y+weight*took
-		xx, xy = xx+weight*p.tokens*p.tokens, xy+weight*p.tokens*took
+// squares are the sums of a least-squares fit of took over 1, tokens and tokens², each point weighing 1/took²: the errors that count are
+// those in proportion to what was measured. In milliseconds the longest runs would decide alone and make a short run seem free.
+type squares struct {
+	a [terms][terms]float64 // of the terms' products
+	b [terms]float64        // of the terms times took
+	c float64               // of took squared
+}
+
+const (
+	terms = 3
+	unit  = 128. // tokens are counted in these, so that the sums are of one order
+)
+
+func (s *squares) add(p point) {
+	took := max(p.took, 1)
+	n := p.tokens / unit
+	x := [terms]float64{1, n, n * n}
+	for i := range x {
+		for j := range x {
+			s.a[i][j] += x[i] * x[j] / (took * took)
+		}
+		s.b[i] += x[i] / took
 	}
-	var slope float64
-	if spread := n*xx - x*x; spread > 1e-9*n*xx { // none where a model truncates all of them to one length
-		slope = max(0, (n*xy-x*y)/spread)
+	s.c++
+}
+
+func (s *squares) scale(by float64) {
+	for i := range s.a {
+		for j := range s.a[i] {
+			s.a[i][j] *= by
+		}
+		s.b[i] *= by
 	}
-	fixed := (y - slope*x) / n
-	if fixed < 0 {
-		fixed, slope = 0, xy/xx
+	s.c *= by
+}
+
+func (s *squares) sum(o squares) {
+	for i := range s.a {
+		for j := range s.a[i] {
+			s.a[i][j] += o.a[i][j]
+		}
+		s.b[i] += o.b[i]
 	}
-	return Cost{Fixed: time.Duration(math.Round(fixed)), PerToken: time.Duration(math.Round(slope))}
+	s.c += o.c
+}
+
+// fit returns the terms, none of them negative, whose errors are the least. There are three, so every choice of those that are not zero
+// is tried, the smaller ones first: another term must make the fit better by more than rounding does.
+func (s *squares) fit() Cost {
+	var best [terms]float64
+	least := s.c
+	for _, chosen := range [][]int{{0}, {1}, {2}, {0, 1}, {1, 2}, {0, 2}, {0, 1, 2}} {
+		x, ok := s.solve(chosen)
+		if !ok {
+			continue
+		}
+		if left := s.errors(x); left < least-1e-9*s.c {
+			best, least = x, left
+		}
+	}
+	return Cost{
+		Fixed:     time.Duration(math.Round(best[0])),
+		PerToken:  time.Duration(math.Round(best[1] / unit)),
+		PerSquare: best[2] / (unit * unit),
+	}
+}
+
+// errors is the sum of the squares of what is left in proportion.
+func (s *squares) errors(x [terms]float64) float64 {
+	left := s.c
+	for i := range x {
+		left -= 2 * x[i] * s.b[i]
+		for j := range x {
+			left += x[i] * s.a[i][j] * x[j]
+		}
+	}
+	return left
+}
+
+// solve returns the least-squares solution in which only the chosen terms are not zero; not ok where one would be negative, or where
+// the points do not tell them apart (a model that truncates all of them to one length).
+func (s *squares) solve(chosen []int) (x [terms]float64, ok bool) {
+	var rows [terms][terms + 1]float64
+	n := len(chosen)
+	for i, p := range chosen {
+		for j, q := range chosen {
+			rows[i][j] = s.a[p][q]
+		}
+		rows[i][n] = s.b[p]
+	}
+	for i := range n {
+		if rows[i][i] <= 1e-7*s.a[chosen[i]][chosen[i]] {
+			return x, false
+		}
+		for k := range n {
+			if k == i {
+				continue
+			}
+			share := rows[k][i] / rows[i][i]
+			for j := i; j <= n; j++ {
+				rows[k][j] -= share * rows[i][j]
+			}
+		}
+	}
+	for i, p := range chosen {
+		if x[p] = rows[i][n] / rows[i][i]; x[p] < 0 {
+			return x, false
+		}
+	}
+	return x, true
 }

@@ -11,16 +11,19 @@
 //
 //   - No search starves and none can crowd out others: between two documents of a search, each other search has one at most.
 //   - A search's documents begin in rank order, so whatever the deadline leaves undone is what the cluster thought least of.
-//   - A deadline is met to the millisecond: nothing begins that the measured [Cost] says will end too late, what runs when it comes is
-//     aborted, and the caller gets what is ready. One document a run is also what makes a score depend on nothing but its pair.
-//   - Nothing waits in vain: a search that cannot have its first turn in time is refused at the door ([rerank.ErrBusy]).
+//   - A deadline is met to the millisecond: nothing begins that the [Cost], as runs keep teaching it, says will end too late, what runs
+//     when it comes is aborted, and the caller gets what is ready. One document a run is also what makes a score depend on nothing but its pair.
+//   - Nothing waits in vain: at the door each search is told how many documents it will have, and is refused if those are too few.
+//   - Nothing is done twice: tokens and scores are remembered ([Caches]).
+//   - Traffic goes first: a worker is a thread of a lower priority than those that forward.
+//   - A model that breaks takes no search with it, and is loaded anew.
 package schedule
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,28 +32,51 @@ import (
 
 // Options of a [Model]. The zero value is useful.
 type Options struct {
-	Workers int // documents scored at once, each on one core; 0 = GOMAXPROCS, which follows the CPU quota
-	Queue   int // documents waiting at most, of all searches together; 0 = 4096
+	Pool      *Pool // whose workers score the documents; nil = one of the Model's own, with so many
+	Workers   int   // as NewPool takes them
+	Queue     int   // documents waiting at most, of all searches together; 0 = 4096
+	MinWindow int   // documents that a search must be promised while others are under way; it is refused otherwise; 0 = 10
+
+	// Caches remember tokens and scores; nil remembers none. Models may share them: Identity tells their scores apart, and must differ
+	// wherever two models may give one pair different scores.
+	Caches   *Caches
+	Identity string
+
+	// Reopen loads the model anew when its Runner fails again and again; nil leaves that Runner in use.
+	Reopen func(context.Context) (Runner, error)
+	Logger *slog.Logger // for a model that breaks, and works again; nil: nothing
 }
 
 // Model is a [rerank.Scorer] over a [Runner]: it queues, keeps to deadlines, and knows what a document costs.
 type Model struct {
-	runner  Runner
-	workers int
-	limit   int // of Stats.Queued
-	stopped sync.WaitGroup
+	engine     *engine
+	pool       *Pool
+	own        bool // the pool is nobody else's
+	limit      int  // of Stats.Queued
+	minWindow  int
+	caches     *Caches
+	identity   string
+	vocabulary digest
+	longest    int    // tokens of a pair at most; 0 = not known
+	unknown    uint32 // the token for what the vocabulary lacks, if there is one
+	hasUnknown bool
 
-	mu     sync.Mutex
-	work   *sync.Cond    // something joined the ring, or the model closes
-	ring   []*search     // the searches with documents yet to begin; the first has its turn
-	closed bool          // Close was called
-	cost   Cost          // as last measured by Warm
-	turn   time.Duration // what a document takes a worker nowadays: a moving average; 0 = none was scored yet
-	pace   float64       // what runs take nowadays, as a multiple of cost: a moving average
-	stats  Stats
+	quit       context.CancelFunc // for what goes on in the background
+	background sync.WaitGroup
+	inside     sync.WaitGroup // documents that were admitted
+
+	// Guarded by the pool's mutex.
+	closed  bool          // Close was called
+	costs   learner       // what runs take
+	turn    time.Duration // what a document takes nowadays: a moving average; 0 = none was scored yet
+	density float64       // tokens that a byte of text makes: a moving average
+	stats   Stats
 }
 
-var _ rerank.Scorer = (*Model)(nil)
+var (
+	_ rerank.Scorer    = (*Model)(nil)
+	_ rerank.Estimator = (*Model)(nil)
+)
 
 // Stats are a Model's gauges and counters. Every document that was admitted is in exactly one of the first four.
 type Stats struct {
@@ -59,6 +85,10 @@ type Stats struct {
 	Scored  uint64 // documents that got a score
 	Dropped uint64 // documents that got none: the deadline, a cancellation, or a failure of their search
 
+	Remembered uint64 // documents whose score was known
+	Refused    uint64 // documents that were not admitted: too many were before them
+	Broken     bool   // the model is left alone, as its last runs failed
+
 	Tokens     uint64        // in the runs that gave a score
 	Tokenizing time.Duration // workers' time spent on tokenising
 	Scoring    time.Duration // workers' time spent in runs
@@ -66,25 +96,37 @@ type Stats struct {
 
 var errClosed = errors.New("the model is closed")
 
-// New starts the workers. The caller closes the Model, and then the Runner.
+// New starts the workers. The Model takes r over: Close closes it.
 func New(r Runner, o Options) *Model {
-	m := &Model{runner: r, workers: o.Workers, limit: o.Queue}
-	if m.workers <= 0 {
-		m.workers = runtime.GOMAXPROCS(0)
+	m := &Model{
+		pool: o.Pool, limit: o.Queue, minWindow: o.MinWindow, caches: o.Caches, identity: o.Identity,
+		vocabulary: digestOf(r.Vocabulary()), density: 0.25,
+	}
+	if m.pool == nil {
+		m.pool, m.own = NewPool(o.Workers), true
 	}
 	if m.limit <= 0 {
 		m.limit = 4096
 	}
-	m.work = sync.NewCond(&m.mu)
-	for range m.workers {
-		m.stopped.Go(m.serve)
+	if m.minWindow <= 0 {
+		m.minWindow = 10
 	}
+	if l, ok := r.(Limiter); ok {
+		m.longest = l.MaxLength()
+	}
+	if u, ok := r.(Unknowner); ok {
+		m.unknown, m.hasUnknown = u.Unknown()
+	}
+	ctx, quit := context.WithCancel(context.Background())
+	m.quit = quit
+	m.engine = newEngine(r, o, func(do func(context.Context)) { m.background.Go(func() { do(ctx) }) })
 	return m
 }
 
 // Score returns at ctx's deadline, even if a run under way takes longer to abort; the scores are those of the longest prefix without
-// a hole. It returns [rerank.ErrBusy] if docs do not fit into the queue (an empty queue takes any number) or if the searches before this
-// one are expected to take all of the time until the deadline. A Runner's error or panic fails the one search that met it.
+// a hole. Fewer documents than there are may be admitted, as many as will be ready in time. It returns [rerank.ErrBusy] if those are fewer
+// than Options.MinWindow or do not fit into the queue, and [rerank.ErrLanguage] if too many tokens are unknown. A Runner's error or panic
+// fails the one search that met it; after some in a row all fail at once until the Runner works again.
 func (m *Model) Score(ctx context.Context, query string, docs []string) ([]float32, error) {
 	if err := ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
 		return nil, nil
@@ -94,82 +136,93 @@ func (m *Model) Score(ctx context.Context, query string, docs []string) ([]float
 	if len(docs) == 0 {
 		return nil, nil
 	}
-	s := newSearch(ctx, m.runner, query, docs)
+	s := m.newSearch(ctx, query, docs)
 	defer s.cancel()
+	if len(s.left) == 0 {
+		m.count(func(stats *Stats) { stats.Remembered += uint64(len(docs)) })
+		return s.scores, nil
+	}
+	done, err := m.engine.allow()
+	if err != nil {
+		if known := s.prefix(); len(known) >= s.floor {
+			m.count(func(stats *Stats) { stats.Remembered += uint64(len(known)) })
+			return known, nil
+		}
+		return nil, err
+	}
+	scores, err := m.wait(s)
+	done(err)
+	if err != nil {
+		return nil, err
+	}
+	m.remember(s, scores)
+	return scores, nil
+}
+
+// wait has s scored, as far as it comes.
+func (m *Model) wait(s *search) ([]float32, error) {
 	if err := m.admit(s); err != nil {
 		return nil, err
 	}
 	select {
 	case <-s.over:
-	case <-ctx.Done():
+	case <-s.ctx.Done():
 	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.drop(s)
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	m.pool.drop(s)
 	scores := s.prefix()
 	switch {
 	case s.err != nil:
 		return nil, s.err
-	case len(scores) < len(docs) && errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err()
+	case len(scores) < len(s.docs) && errors.Is(s.ctx.Err(), context.Canceled):
+		return nil, s.ctx.Err()
 	}
 	return scores, nil
 }
 
 // Stats returns the counters as they stand.
 func (m *Model) Stats() Stats {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stats
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	stats := m.stats
+	stats.Broken = !m.engine.working()
+	return stats
 }
 
-// Close waits for the workers. It is called after the last Score; one that is still waiting fails. It does not close the Runner.
+func (m *Model) count(do func(*Stats)) {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	do(&m.stats)
+}
+
+// Cost is what a run takes, as Warm measured it and the runs since have taught; zero before.
+func (m *Model) Cost() Cost {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	return m.costs.cost
+}
+
+// Close waits for the runs under way, and closes the Runner. It is called after the last Score; one that is still waiting fails.
 func (m *Model) Close() {
-	m.mu.Lock()
+	m.pool.mu.Lock()
+	first := !m.closed
 	m.closed = true
-	for len(m.ring) > 0 {
-		s := m.ring[0]
-		m.drop(s)
-		s.fail(errClosed)
-	}
-	m.work.Broadcast()
-	m.mu.Unlock()
-	m.stopped.Wait()
-}
-
-// admit lets s into the ring, or says why it must not wait there.
-func (m *Model) admit(s *search) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return errClosed
-	}
-	if waiting := m.stats.Queued; waiting > 0 && waiting+len(s.docs) > m.limit {
-		return fmt.Errorf("queueing %d documents behind %d: %w", len(s.docs), waiting, rerank.ErrBusy)
-	}
-	// The first turn comes after one document of each search in the ring.
-	if deadline, ok := s.ctx.Deadline(); ok {
-		if wait := m.turn * time.Duration(len(m.ring)) / time.Duration(m.workers); wait > time.Until(deadline) {
-			return fmt.Errorf("waiting %v behind %d searches: %w", wait, len(m.ring), rerank.ErrBusy)
+	for _, s := range slices.Clone(m.pool.ring) {
+		if s.model == m {
+			m.pool.drop(s)
+			s.fail(errClosed)
 		}
 	}
-	m.ring = append(m.ring, s)
-	m.stats.Queued += len(s.docs)
-	for range min(len(s.docs), m.workers) {
-		m.work.Signal()
-	}
-	return nil
-}
-
-// drop takes from the queue the documents of s that have not begun: they never will.
-func (m *Model) drop(s *search) {
-	left := s.end - s.next
-	if left == 0 {
+	m.pool.mu.Unlock()
+	m.quit()
+	m.background.Wait()
+	m.inside.Wait()
+	if !first {
 		return
 	}
-	s.end = s.next
-	m.stats.Queued -= left
-	m.stats.Dropped += uint64(left)
-	m.leave(s)
+	closeRunner(m.engine.runner())
+	if m.own {
+		m.pool.Close()
+	}
 }

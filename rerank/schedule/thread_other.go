@@ -1,0 +1,8 @@
+//go:build !linux
+
+package schedule
+
+import "runtime"
+
+// standBack gives the calling goroutine a thread of its own. Only on Linux can one thread of a process have a lower priority.
+func standBack() { runtime.LockOSThread() }
