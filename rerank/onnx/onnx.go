@@ -34,9 +34,10 @@ type Options struct {
 
 // Model is one loaded model. It is safe for concurrent use.
 type Model struct {
-	tokenizer *tokenizer
-	template  template
-	maxLength int
+	tokenizer  *tokenizer
+	vocabulary vocabulary
+	template   template
+	maxLength  int
 
 	session *ort.DynamicAdvancedSession
 	inputs  []input   // in the session's order
@@ -71,6 +72,9 @@ func Open(f *model.Files, o Options) (_ *Model, err error) {
 	if m.template, err = parseTemplate(f.Tokenizer); err != nil {
 		return nil, fmt.Errorf("model %q: reading tokenizer.json: %w", f.Name, err)
 	}
+	if m.vocabulary, err = parseVocabulary(f.Tokenizer); err != nil {
+		return nil, fmt.Errorf("model %q: reading tokenizer.json: %w", f.Name, err)
+	}
 	if m.maxLength < m.template.added+2 {
 		return nil, fmt.Errorf("model %q: %d tokens have no room for a query and a document beside %d special ones", f.Name, m.maxLength, m.template.added)
 	}
@@ -100,6 +104,11 @@ func (m *Model) Tokenize(text string) ([]uint32, error) {
 
 // Vocabulary is a digest of everything that [Model.Tokenize] depends on: models with the same one give the same ids.
 func (m *Model) Vocabulary() string { return m.tokenizer.digest }
+
+// Unknown is the id of the token that stands for what the vocabulary lacks; ok is false where it lacks nothing, as one of bytes.
+func (m *Model) Unknown() (id uint32, ok bool) {
+	return m.vocabulary.unknown, m.vocabulary.hasUnknown
+}
 
 // MaxLength is the most tokens of a pair, special ones included.
 func (m *Model) MaxLength() int { return m.maxLength }

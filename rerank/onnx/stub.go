@@ -31,5 +31,6 @@ func (*Model) Tokenize(string) ([]uint32, error)                          { retu
 func (*Model) Score(context.Context, []uint32, []uint32) (float32, error) { return 0, errNoCgo }
 func (*Model) Tokens(query, doc []uint32) int                             { return 0 }
 func (*Model) Vocabulary() string                                         { return "" }
+func (*Model) Unknown() (uint32, bool)                                    { return 0, false }
 func (*Model) MaxLength() int                                             { return 0 }
 func (*Model) Close() error                                               { return nil }
