@@ -112,6 +112,10 @@ type Model struct {
 	Directory string `yaml:"directory"`
 	// MaxLength is the tokens of a pair at most; what is over is cut. 0, the default, is the model's own.
 	MaxLength int `yaml:"max_length"`
+	// Languages are those that the model was made for, by their codes: "en", or "zh, en"; or "multilingual". A search whose words or texts
+	// are mostly in another script keeps the cluster's order, with reason=language; under multilingual none does. Empty, the default:
+	// what the model's card says, and multilingual where it says nothing.
+	Languages string `yaml:"languages"`
 	// Workers is how many documents are scored at once, one core each, by workers that this model has for itself. 0, the default: it shares
 	// those of the program, as many as the CPU quota of the process, with all models for which nothing is said.
 	Workers int `yaml:"workers"`
@@ -136,8 +140,14 @@ type Rule struct {
 	Separator string `yaml:"separator"`
 	// Template is an alternative to Fields, such as "{title}. {description}".
 	Template string `yaml:"template"`
-	// Stages score in turn. Empty: one stage of the only model.
+	// Stages score in turn, each over the first hits of the order that the one before made: a small model over many, then a large one over
+	// few. Empty: one stage of the only model.
 	Stages []Stage `yaml:"stages"`
+	// LongTexts says how a text is read that is longer than the model can read at once, or than about 200 words: first (the default), from
+	// its beginning; passages, in the passages that have most of the query's words, the best of which counts.
+	LongTexts string `yaml:"long_texts"`
+	// Passages is how many passages of a text are read at most. Default 3.
+	Passages int `yaml:"passages"`
 	// Budget is what reranking may add to a search, counted from the last byte of the cluster's answer. Default 300ms.
 	Budget Duration `yaml:"budget"`
 	// Total, if not 0, bounds the time of cluster and reranking together: reranking gets what the cluster left of it.
@@ -173,17 +183,23 @@ type Words struct {
 type Stage struct {
 	// Model is a name under models.
 	Model string `yaml:"model"`
-	// Window is the hits taken from the cluster at most. 0, the default: what fits in the budget, as measured at the start,
-	// between 10 and 50.
+	// Window is the hits that the model reads at most; that of the first stage is also what is taken from the cluster. 0, the default:
+	// what fits in the budget, as measured at the start, between 10 and 50. A later stage's share of the budget is then as
+	// large as any other's, and its window no larger than the one before.
 	Window int `yaml:"window"`
 }
 
 // Fusion of the model's scores with the cluster's.
 type Fusion struct {
-	// Method is convex (the default), a weighted mean of both after min-max scaling, or none: the model alone decides.
+	// Method is convex (the default), a weighted mean of both after min-max scaling; reciprocal_rank, a weighted sum of the reciprocals of
+	// their ranks; or replace, the model alone (none is its old name).
 	Method string `yaml:"method"`
 	// Weight is the model's share, above 0 and at most 1. Default 0.5.
 	Weight float64 `yaml:"weight"`
+	// RankConstant is what is added to a rank before its reciprocal is taken: the larger, the less the first places stand out. Default 60.
+	RankConstant int `yaml:"rank_constant"`
+	// MaxClimb is how many places a hit may end above the one that the cluster gave it. 0, the default, is no ceiling.
+	MaxClimb int `yaml:"max_climb"`
 }
 
 // Limits bound what requests may occupy. A search over a limit is not refused: it passes untouched, and X-Rerank says too_large.

@@ -40,9 +40,14 @@ func Default() Config {
 func DefaultRule() Rule {
 	return Rule{
 		Budget: Duration(300 * time.Millisecond), // a search box that answers within half a second feels immediate
-		Fusion: Fusion{Method: "convex", Weight: 0.5},
-		Rerank: On,
-		Score:  "sigmoid",
+		Fusion: Fusion{
+			Method: "convex", Weight: 0.5,
+			RankConstant: 60, // what Cormack, Clarke and Büttcher found to do well everywhere (SIGIR 2009)
+		},
+		LongTexts: "first",
+		Passages:  3,
+		Rerank:    On,
+		Score:     "sigmoid",
 		// A line break is how the model was shown title and text, and no sentence goes on over one.
 		Separator: "\n",
 		Words:     Words{MinLength: 2},

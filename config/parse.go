@@ -43,12 +43,16 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	return &c, nil
 }
 
-// complete gives names to rules without one, and the stage that was left out to rules that leave no doubt about it.
+// complete gives names to rules without one, the stage that was left out to rules that leave no doubt about it, and to a word that was renamed its
+// name of today.
 func (c *Config) complete() {
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("rule-%d", i+1)
+		}
+		if r.Fusion.Method == "none" { // as it was called
+			r.Fusion.Method = "replace"
 		}
 		if len(r.Stages) == 0 && len(c.Models) == 1 {
 			for name := range c.Models {

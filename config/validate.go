@@ -13,6 +13,9 @@ import (
 // maxWindow is what a cluster returns in one page unless told otherwise (index.max_result_window).
 const maxWindow = 10_000
 
+// maxPassages is what a text of 32 KiB, the most that is read of a field, has about.
+const maxPassages = 32
+
 // A checker collects what is wrong with a configuration that could be read.
 type checker []Fault
 
@@ -206,11 +209,8 @@ func (r Rule) validate(k *checker, path string, models map[string]Model) {
 	if len(r.Fields) > 0 && r.Template != "" {
 		k.add(path+".template", "cannot be given together with fields")
 	}
-	switch {
-	case len(r.Stages) == 0:
+	if len(r.Stages) == 0 {
 		k.hint(path+".stages", "the models are "+strings.Join(sortedNames(models), ", "), "must say which model is used")
-	case len(r.Stages) > 1:
-		k.add(path+".stages", "has %d stages; this version runs one", len(r.Stages))
 	}
 	for i, s := range r.Stages {
 		at := fmt.Sprintf("%s.stages[%d]", path, i)
@@ -220,6 +220,19 @@ func (r Rule) validate(k *checker, path string, models map[string]Model) {
 		if s.Window < 0 || s.Window > maxWindow {
 			k.add(at+".window", "must be from 1 to %d hits, or 0 for what the budget allows", maxWindow)
 		}
+		for _, before := range r.Stages[:i] {
+			if before.Model == s.Model {
+				k.add(at+".model", "is that of an earlier stage, which has judged these hits already")
+			}
+			if before.Window > 0 && s.Window > before.Window {
+				k.hint(at+".window", "a later stage reads the first hits of the order that the one before made",
+					"%d hits are more than the %d of an earlier stage", s.Window, before.Window)
+			}
+		}
+	}
+	k.among(path+".long_texts", r.LongTexts, "first", "passages")
+	if r.Passages < 1 || r.Passages > maxPassages {
+		k.add(path+".passages", "must be from 1 to %d", maxPassages)
 	}
 	if r.Budget == 0 {
 		k.hint(path+".budget", "rerank: off turns reranking off", "must be above 0")
@@ -227,9 +240,15 @@ func (r Rule) validate(k *checker, path string, models map[string]Model) {
 	if r.Total != 0 && r.Total < r.Budget {
 		k.hint(path+".total", "the total holds the cluster's time and the budget", "%s is less than the budget of %s", r.Total, r.Budget)
 	}
-	k.among(path+".fusion.method", r.Fusion.Method, "convex", "none")
+	k.among(path+".fusion.method", r.Fusion.Method, "convex", "replace", "reciprocal_rank")
 	if r.Fusion.Weight <= 0 || r.Fusion.Weight > 1 || r.Fusion.Weight != r.Fusion.Weight {
 		k.add(path+".fusion.weight", "must be above 0 and at most 1")
+	}
+	if r.Fusion.RankConstant < 1 {
+		k.add(path+".fusion.rank_constant", "must be at least 1")
+	}
+	if r.Fusion.MaxClimb < 0 {
+		k.add(path+".fusion.max_climb", "must not be negative")
 	}
 	k.among(path+".score", r.Score, "sigmoid", "es", "logit", "rank", "keep")
 	if r.Words.MinLength < 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rerankd/rerankd/rerank"
 	"github.com/rerankd/rerankd/rerank/reranktest"
 )
 
@@ -102,7 +103,7 @@ func TestEmulatedRefusals(t *testing.T) {
 		t.Errorf("got X-Elastic-Product %q", got)
 	}
 
-	snapshot = &Snapshot{Upstream: c, Rules: rules(reverse), Inference: map[string]Model{"mine": {Name: "small", Scorer: later}}}
+	snapshot = &Snapshot{Upstream: c, Rules: rules(reverse), Inference: map[string]Model{"mine": {Stage: rerank.Stage{Model: "small", Scorer: later}}}}
 	base, _ = serve(t, snapshot, Options{})
 	for _, id := range []string{"", `,"inference_id":"other"`} {
 		body := reranker(id, "")

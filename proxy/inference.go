@@ -23,9 +23,8 @@ import (
 // Model is a cross-encoder by itself, under the id of an inference endpoint: POST /_inference/rerank/{id} is answered by it, and a
 // search's text_similarity_reranker with that inference_id is run by it. The id "*" stands for every id in such a search.
 type Model struct {
-	Name    string // in the configuration
-	Scorer  rerank.Scorer
-	Version string // digest of the model: orders are remembered under it
+	Stage   rerank.Stage // of the model, over any number of documents
+	Version string       // digest of the model: orders are remembered under it
 }
 
 // inferring is one request to an inference endpoint that we answer for. In shape, and in what it refuses with which words, it is
@@ -80,8 +79,8 @@ func (x *exchange) infer(m Model) (*http.Response, error) {
 	}
 	res := answerOf(x.req, http.StatusOK, answer)
 	res.Header.Set(headerRerank, fmt.Sprintf("applied; model=%s; window=%d; scored=%d; ms=%d",
-		quoted(m.Name), len(i.inputs), len(i.inputs), time.Since(start).Milliseconds()))
-	x.handler.metrics.scored.WithLabelValues(m.Name).Add(float64(len(i.inputs)))
+		quoted(m.Stage.Model), len(i.inputs), len(i.inputs), time.Since(start).Milliseconds()))
+	x.handler.metrics.scored.WithLabelValues(m.Stage.Model).Add(float64(len(i.inputs)))
 	return res, nil
 }
 
@@ -277,13 +276,15 @@ func (i *inferring) rank() ([]result, failure) {
 	logits, err := i.score(ctx)
 	switch {
 	case errors.Is(err, rerank.ErrBusy):
-		return nil, failure{http.StatusTooManyRequests, "es_rejected_execution_exception", fmt.Sprintf("the queue of model [%s] is full", i.model.Name)}
+		return nil, failure{http.StatusTooManyRequests, "es_rejected_execution_exception", fmt.Sprintf("the queue of model [%s] is full", i.model.Stage.Model)}
+	case errors.Is(err, rerank.ErrLanguage):
+		return nil, failure{http.StatusBadRequest, "status_exception", fmt.Sprintf("model [%s] was not made for the language of these texts", i.model.Stage.Model)}
 	case err == nil && len(logits) == len(i.inputs):
 	case err == nil || ctx.Err() != nil:
 		return nil, failure{http.StatusRequestTimeout, "status_exception", fmt.Sprintf("Request timed out after [%s], %d of %d texts scored", i.timeout, len(logits), len(i.inputs))}
 	default:
-		i.handler.log.Warn("inference failed", "model", i.model.Name, "error", err)
-		return nil, failure{http.StatusInternalServerError, "status_exception", fmt.Sprintf("model [%s] failed", i.model.Name)}
+		i.handler.log.Warn("inference failed", "model", i.model.Stage.Model, "error", err)
+		return nil, failure{http.StatusInternalServerError, "status_exception", fmt.Sprintf("model [%s] failed", i.model.Stage.Model)}
 	}
 	results := make([]result, len(logits))
 	for k, logit := range logits {
@@ -309,7 +310,7 @@ func (i *inferring) score(ctx context.Context) ([]float32, error) {
 		logits []float32
 		err    error
 	}
-	query, inputs, scorer := i.query, i.inputs, i.model.Scorer
+	query, inputs, scorer := i.query, i.inputs, i.model.Stage.Scorer
 	s, ok := within(ctx, i.live, func() (s scored) {
 		defer func() {
 			if v := recover(); v != nil {

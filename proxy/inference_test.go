@@ -42,7 +42,7 @@ func gate(t *testing.T, asked *atomic.Int64) *cluster {
 }
 
 func inferenceSnapshot(c *cluster, s rerank.Scorer) *Snapshot {
-	return &Snapshot{Upstream: c, Inference: map[string]Model{"mine": {Name: "small", Scorer: s, Version: "1"}, "*": {Name: "small", Scorer: s, Version: "1"}}}
+	return &Snapshot{Upstream: c, Inference: map[string]Model{"mine": {Stage: rerank.Stage{Model: "small", Scorer: s}, Version: "1"}, "*": {Stage: rerank.Stage{Model: "small", Scorer: s}, Version: "1"}}}
 }
 
 func TestInference(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // unless a deadline had cut the scoring short somewhere else. So the order that was shown first is kept for a while, and cut from again.
 const (
 	pagesKept = time.Minute
-	maxPages  = 4096 // of some 20 bytes a hit: 4 MB of windows of 50
+	maxPages  = 4096 // of some 30 bytes a hit: 6 MB of windows of 50
 )
 
 // A search that could not be widened, because shards failed or the cluster refused it, is sent as it came for a while, and not first as we
@@ -73,8 +73,16 @@ func (s *searching) key() searchKey {
 type ranked struct {
 	order  []int32   // nil: as the cluster has it
 	scores []float32 // in order's order
-	logits []float32 // in order's order; NaN where the model did not judge
+	judged []judged  // in order's order
 	stages []rerank.Report
+}
+
+// judged is how a hit came to its place.
+type judged struct {
+	logit, value float32 // NaN where no model judged it
+	from, to     int32   // the passage that was judged, in bytes of the text; 0, 0: from its beginning
+	stage        int8    // the last that judged it; -1: none did
+	held         bool    // a ceiling kept it from a place further up
 }
 
 func (r *ranked) applied() bool { return r.order != nil }
@@ -85,12 +93,10 @@ func newRanked(ranking rerank.Ranking) *ranked {
 	for _, stage := range ranking.Stages {
 		if stage.Scored > 0 {
 			n := len(ranking.Order)
-			r.order, r.scores, r.logits = make([]int32, n), make([]float32, n), make([]float32, n)
+			r.order, r.scores, r.judged = make([]int32, n), make([]float32, n), make([]judged, n)
 			for i := range ranking.Order {
-				r.order[i], r.scores[i], r.logits[i] = int32(ranking.Order[i]), float32(ranking.Scores[i]), float32(math.NaN())
-				if i < len(ranking.Logits) {
-					r.logits[i] = float32(ranking.Logits[i])
-				}
+				r.order[i], r.scores[i] = int32(ranking.Order[i]), float32(ranking.Scores[i])
+				r.judged[i] = newJudged(ranking, i)
 			}
 			break
 		}
@@ -98,20 +104,39 @@ func newRanked(ranking rerank.Ranking) *ranked {
 	return r
 }
 
-// judged returns what the model said of the window, by place; NaN where it did not.
-func (r *ranked) judged() []float64 {
-	logits := make([]float64, len(r.logits))
-	for i, logit := range r.logits {
-		logits[i] = float64(logit)
+func newJudged(ranking rerank.Ranking, place int) judged {
+	nan := float32(math.NaN())
+	j := judged{logit: nan, value: nan, stage: -1}
+	if place < len(ranking.Logits) {
+		j.logit = float32(ranking.Logits[place])
 	}
-	return logits
+	if place < len(ranking.Judged) {
+		of := ranking.Judged[place]
+		j.value, j.from, j.to, j.stage, j.held = float32(of.Value), int32(of.Passage.From), int32(of.Passage.To), int8(of.Stage), of.Held
+	}
+	return j
+}
+
+// explained says how the window's hits came to their places, in their order.
+func (r *ranked) explained() []search.Judgement {
+	hits := make([]search.Judgement, len(r.judged))
+	for place, j := range r.judged {
+		hits[place] = search.Judgement{Logit: float64(j.logit), Fused: float64(j.value), From: int(j.from), To: int(j.to), Held: j.held}
+		if j.value == j.logit {
+			hits[place].Fused = math.NaN()
+		}
+		if j.stage >= 0 && int(j.stage) < len(r.stages) {
+			hits[place].Model = r.stages[j.stage].Model
+		}
+	}
+	return hits
 }
 
 // below returns which of the hits of an answer the model judged to be worth less than a least score.
 func (r *ranked) below(least float64, hits int) []bool {
 	drop := make([]bool, hits)
-	for place, logit := range r.logits {
-		drop[r.order[place]] = float64(logit) < least // never true of NaN
+	for place, j := range r.judged {
+		drop[r.order[place]] = float64(j.logit) < least // never true of NaN
 	}
 	return drop
 }

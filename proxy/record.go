@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,6 +27,8 @@ type record struct {
 	stages     []rerank.Report
 	applied    bool
 	remembered bool // the order is one that was shown before
+
+	told []string // how the first hits of the page came to their places, where the client debugs
 }
 
 // skip notes the first thing that stood in the way.
@@ -68,6 +71,7 @@ func (j *journey) outcome(s *record) string {
 // the reason is the first search's.
 //
 //	applied; model="small"; window=40; scored=38; ms=291
+//	applied; model="small"; window=50; scored=50; passages=120; model="large"; window=10; skipped=budget; ms=291
 //	skipped; reason=sort
 //	applied; searches=3; reranked=2; model="small"; window=80; scored=71; ms=298
 func (j *journey) header() string {
@@ -84,6 +88,7 @@ func (j *journey) header() string {
 			if at := slices.IndexFunc(stages, func(r rerank.Report) bool { return r.Model == stage.Model }); at >= 0 && reranked > 1 {
 				stages[at].Window += stage.Window
 				stages[at].Scored += stage.Scored
+				stages[at].Passages += stage.Passages
 			} else {
 				stages = append(stages, stage)
 			}
@@ -100,8 +105,14 @@ func (j *journey) header() string {
 	b.WriteString("applied")
 	j.count(&b, reranked)
 	for _, stage := range stages {
-		if stage.Scored > 0 {
-			fmt.Fprintf(&b, "; model=%s; window=%d; scored=%d", quoted(stage.Model), stage.Window, stage.Scored)
+		fmt.Fprintf(&b, "; model=%s; window=%d", quoted(stage.Model), stage.Window)
+		if stage.Scored == 0 {
+			fmt.Fprintf(&b, "; skipped=%s", stage.Skipped)
+			continue
+		}
+		fmt.Fprintf(&b, "; scored=%d", stage.Scored)
+		if stage.Passages > 0 {
+			fmt.Fprintf(&b, "; passages=%d", stage.Passages)
 		}
 	}
 	fmt.Fprintf(&b, "; ms=%d", j.ranking.Milliseconds())
@@ -166,7 +177,56 @@ func (x *exchange) show(h http.Header) {
 		h.Add(headerDebug, fmt.Sprintf("rule=%s; query=%s; fields=%s; detail=%s",
 			quoted(s.rule), quoted(s.words), quoted(strings.Join(s.fields, ",")), quoted(s.detail)))
 	}
+	left := maxTold
+	for i, s := range x.searches {
+		for _, line := range s.told {
+			if x.endpoint.several() {
+				line = fmt.Sprintf("search=%d; %s", i+1, line)
+			}
+			if left -= len(line); left < 0 {
+				return
+			}
+			h.Add(headerDebug, line)
+		}
+	}
 }
+
+// maxTold is the bytes in which hits are told of. Clients and proxies refuse headers of more than 8 KiB; _explanation has room for all.
+const maxTold = 4 << 10
+
+// tell says of the first hits of a page how they came to their places, as many as a header may hold.
+//
+//	place=1; was=7; id="42"; cluster=12.5; model="small"; logit=2.5; fused=0.83; passage=1040-2010; held
+func (s *searching) tell(page search.Page) (lines []string) {
+	hits := s.order.explained()
+	size := 0
+	for place := page.From; place < min(page.From+page.Size, len(hits)) && size < maxTold; place++ {
+		i := page.Order[place]
+		if page.Drop != nil && page.Drop[i] {
+			continue
+		}
+		j := hits[place]
+		line := fmt.Sprintf("place=%d; was=%d; id=%s; cluster=%s", place+1, i+1, quoted(s.hits.ID(i)), number32(s.hits.Score(i)))
+		if j.Model != "" {
+			line += fmt.Sprintf("; model=%s; logit=%s", quoted(j.Model), number32(j.Logit))
+			if !math.IsNaN(j.Fused) {
+				line += "; fused=" + number32(j.Fused)
+			}
+			if j.To > 0 {
+				line += fmt.Sprintf("; passage=%d-%d", j.From, j.To)
+			}
+			if j.Held {
+				line += "; held"
+			}
+		}
+		lines = append(lines, line)
+		size += len(line)
+	}
+	return lines
+}
+
+// number32 spells a number with the digits of a float32.
+func number32(x float64) string { return strconv.FormatFloat(x, 'g', -1, 32) }
 
 // maxDebug bounds for how many searches of one request there is a header; clients refuse answers with too many.
 const maxDebug = 20

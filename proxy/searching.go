@@ -162,6 +162,9 @@ func (s *searching) plan(rawQuery string, body []byte) {
 	}
 }
 
+// maxChunks is more than the passages of a text of 32 KiB, which is what is read of a field.
+const maxChunks = 64
+
 // emulate takes the place of a text_similarity_reranker: its child is searched for, and its model is the one that the configuration has
 // under its id.
 func (s *searching) emulate(k *search.Reranker) {
@@ -184,9 +187,11 @@ func (s *searching) emulate(k *search.Reranker) {
 	s.emulated, s.version = k, m.Version
 	s.template = search.FieldsTemplate([]string{k.Field})
 	s.ruled.KeepScores = false
+	stage := m.Stage
+	stage.Passages = min(k.Chunks, maxChunks)
 	s.ranker = &rerank.Ranker{
-		Stages: []rerank.Stage{{Model: m.Name, Scorer: m.Scorer}},
-		Fusion: rerank.Fusion{Method: rerank.FusionNone},
+		Stages: []rerank.Stage{stage},
+		Fusion: rerank.Fusion{Method: rerank.FusionReplace},
 		Scale:  rerank.ScaleES,
 	}
 }
@@ -200,6 +205,10 @@ func (s *searching) planWords(override search.Override) bool {
 		s.skip(search.NoQuery, "", nil)
 	case !outright && s.parsed.Lookup():
 		s.skip(search.Lookup, "", nil)
+	default:
+		if l, ok := s.ranker.(Linguist); ok && !l.Reads(s.words) {
+			s.skip(search.Language, "the words are in another script", nil)
+		}
 	}
 	return s.reason == ""
 }
@@ -398,7 +407,7 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		page.Order, page.Scores = s.order.page(s.hits.Hits())
 		page.AddTook = int(took.Milliseconds())
 		if s.parsed.Explain() {
-			page.Explain = &search.Explanation{Model: s.model(), Logits: s.order.judged()}
+			page.Explain = &search.Explanation{Model: s.model(), Hits: s.order.explained()}
 		}
 		if s.emulated != nil {
 			page.Drop = s.order.below(s.emulated.MinScore, s.hits.Hits())
@@ -417,6 +426,9 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 	if err != nil {
 		s.applied = false
 		return nil, fmt.Errorf("splicing the response: %w", err)
+	}
+	if s.call.said.debug && s.order != nil {
+		s.told = s.tell(page)
 	}
 	return spliced, nil
 }

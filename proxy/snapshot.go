@@ -20,7 +20,16 @@ type Ranker interface {
 	Rank(ctx context.Context, query string, hits []rerank.Hit) rerank.Ranking
 }
 
-var _ Ranker = (*rerank.Ranker)(nil)
+// A Linguist is a Ranker that can tell from the words alone that it can make nothing of them: they are in a language that none of its models
+// was made for. It is asked before the cluster is, so that no window is fetched in vain.
+type Linguist interface {
+	Reads(query string) bool
+}
+
+var (
+	_ Ranker   = (*rerank.Ranker)(nil)
+	_ Linguist = (*rerank.Ranker)(nil)
+)
 
 // A MappingReader reads the body of the cluster's answer to GET /{indices}/_mapping. indices is an index expression, not escaped; ""
 // means all. credentials are the client's, to be sent along; the cluster decides what they may see. An error that has a method

@@ -1,6 +1,10 @@
 package rerank
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // How the model's judgement and the cluster's become one number.
 //
@@ -32,18 +36,29 @@ import "math"
 // Pinned hits, hits without text and hits beyond the scored prefix do not take part: the huge score of a pinned hit would press
 // the min-max of all others to 0.
 
+// Reciprocal rank fusion is there for clusters whose scores say little: it looks at places only. With the hit's rank among the scored hits by
+// the model's logit and by the cluster's score, 1 being the best, equal ones sharing theirs, and the rank constant k (60):
+//
+//	fused = w / (k + rank by model) + (1-w) / (k + rank by cluster)
+//
+// That is the formula of Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
+// (SIGIR 2009), with a weight for each side. A hit without a score from the cluster has no rank there, and nothing from that side.
+
 // FusionMethod says how the model's scores and the cluster's become one.
 type FusionMethod string
 
 const (
-	FusionConvex FusionMethod = "convex" // a weighted mean of the two, each min-max normalised; also what "" means
-	FusionNone   FusionMethod = "none"   // the model's order alone
+	FusionConvex         FusionMethod = "convex"          // a weighted mean of the two, each min-max normalised; also what "" means
+	FusionReplace        FusionMethod = "replace"         // the model's order alone
+	FusionReciprocalRank FusionMethod = "reciprocal_rank" // a weighted sum of the reciprocals of their ranks
 )
 
 // Fusion blends the model's judgement with the cluster's. The zero value is convex, half and half.
 type Fusion struct {
-	Method FusionMethod
-	Weight float64 // the model's share, in (0, 1]; anything else, zero included, means a half
+	Method       FusionMethod
+	Weight       float64 // the model's share, in (0, 1]; anything else, zero included, means a half
+	RankConstant int     // of the reciprocal ranks: the larger, the less the first places stand out; 0 = 60
+	MaxClimb     int     // places that a hit may end above the one that the cluster gave it, at most; 0 = no ceiling
 }
 
 // fuse returns the values to sort by, one for each logit: in [0, 1] where there is fusion, else the logits.
@@ -52,16 +67,54 @@ func (f Fusion) fuse(logits []float32, scores []float64) []float64 {
 	for i, logit := range logits {
 		values[i] = float64(logit)
 	}
-	if f.Method == FusionNone {
-		return values
-	}
 	weight := f.Weight
 	if !(weight > 0 && weight <= 1) { // negated so that NaN means a half too
 		weight = 0.5
 	}
-	clusters := minMax(scores)
-	for i, model := range minMax(values) {
-		values[i] = weight*model + (1-weight)*clusters[i]
+	switch f.Method {
+	case FusionReplace:
+	case FusionReciprocalRank:
+		constant := f.RankConstant
+		if constant <= 0 {
+			constant = 60
+		}
+		clusters := reciprocalRanks(scores, constant)
+		for i, model := range reciprocalRanks(values, constant) {
+			values[i] = weight*model + (1-weight)*clusters[i]
+		}
+	default:
+		clusters := minMax(scores)
+		for i, model := range minMax(values) {
+			values[i] = weight*model + (1-weight)*clusters[i]
+		}
+	}
+	return values
+}
+
+// lift puts a value of a later stage above what the hits below it show, whose values run from 0 to 1 over another block.
+func (f Fusion) lift(value, below float64) float64 {
+	if f.Method == FusionConvex || f.Method == "" {
+		return below + (1-below)*value
+	}
+	return value
+}
+
+// reciprocalRanks returns 1/(constant + rank) for each x, the greatest having rank 1 and equal ones the same; 0 for NaN.
+func reciprocalRanks(xs []float64, constant int) []float64 {
+	best := make([]int, len(xs)) // indices, the greatest first and NaN last
+	for i := range best {
+		best[i] = i
+	}
+	slices.SortFunc(best, func(a, b int) int { return cmp.Compare(xs[b], xs[a]) }) // NaN is less than all
+	values := make([]float64, len(xs))
+	for place, i := range best {
+		switch {
+		case math.IsNaN(xs[i]):
+		case place > 0 && xs[best[place-1]] == xs[i]:
+			values[i] = values[best[place-1]]
+		default:
+			values[i] = 1 / float64(constant+place+1)
+		}
 	}
 	return values
 }

@@ -44,8 +44,10 @@ func draw(t *rapid.T) trial {
 	trial.ranker = rerank.Ranker{
 		Stages: stage(first(trial.reached), trial.window),
 		Fusion: rerank.Fusion{
-			Method: rapid.SampledFrom([]rerank.FusionMethod{"", rerank.FusionConvex, rerank.FusionNone}).Draw(t, "method"),
-			Weight: rapid.SampledFrom([]float64{0, 0.1, 0.5, 1, -1, 2, math.NaN()}).Draw(t, "weight"),
+			Method:       rapid.SampledFrom([]rerank.FusionMethod{"", rerank.FusionConvex, rerank.FusionReplace, rerank.FusionReciprocalRank}).Draw(t, "method"),
+			Weight:       rapid.SampledFrom([]float64{0, 0.1, 0.5, 1, -1, 2, math.NaN()}).Draw(t, "weight"),
+			RankConstant: rapid.SampledFrom([]int{0, 1, 60}).Draw(t, "rank constant"),
+			MaxClimb:     rapid.SampledFrom([]int{0, 0, 1, 3, 100}).Draw(t, "ceiling"),
 		},
 		Scale: rapid.SampledFrom([]rerank.Scale{"", rerank.ScaleSigmoid, rerank.ScaleES, rerank.ScaleLogit, rerank.ScaleRank, rerank.ScaleKeep}).Draw(t, "scale"),
 	}
@@ -86,6 +88,14 @@ func TestRankProperties(t *testing.T) {
 				t.Errorf("got hit %d at place %d, want hit %d held there (scored: %v)", i, place, place, scored)
 			}
 		}
+		for place, i := range got.Order {
+			if most := trial.ranker.Fusion.MaxClimb; most > 0 && i-place > most {
+				t.Errorf("got hit %d at place %d, want no climb of more than %d", i, place, most)
+			}
+			if judged := got.Judged[place]; (judged.Stage == 0) != slices.Contains(scored, i) || math.IsNaN(judged.Value) != (judged.Stage < 0) {
+				t.Errorf("got judgement %+v of hit %d, want it from whoever scored it", judged, i)
+			}
+		}
 		if report := got.Stages[0]; report.Scored != len(scored) || (report.Skipped == "") != (len(scored) > 0) {
 			t.Errorf("got report %+v, want %d scored", report, len(scored))
 		}
@@ -120,7 +130,7 @@ func TestRankProperties(t *testing.T) {
 			if place > 0 && score > got.Scores[place-1] {
 				t.Errorf("got score %v at place %d below %v, want it not to rise", score, place, got.Scores[place-1])
 			}
-			logits := trial.ranker.Scale == rerank.ScaleLogit && trial.ranker.Fusion.Method == rerank.FusionNone
+			logits := trial.ranker.Scale == rerank.ScaleLogit && trial.ranker.Fusion.Method == rerank.FusionReplace
 			if score <= 0 && !logits {
 				t.Errorf("got score %v at place %d, want a positive one", score, place)
 			}
@@ -132,10 +142,11 @@ func TestRankProperties(t *testing.T) {
 	})
 }
 
-// Ranking what was ranked changes nothing, so that two proxies in a row show what one shows.
+// Ranking what was ranked changes nothing (but for a ceiling, which counts from what came in), so that two proxies in a row show what one shows.
 func TestRankIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		trial := draw(t)
+		trial.ranker.Fusion.MaxClimb = 0
 		once := trial.ranker.Rank(t.Context(), "query", trial.hits)
 		ranked := make([]rerank.Hit, len(trial.hits))
 		for place, i := range once.Order {

@@ -3,12 +3,8 @@ package rerank
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,133 +15,95 @@ type Ranker struct {
 	Scale  Scale
 }
 
-// Stage is one scorer and how deep it looks.
-type Stage struct {
-	Model  string // its name in the configuration, for the reports
-	Scorer Scorer
-	Window int // the places it may reorder, counted from the top: documents offered at most; 0 = all
-}
-
 // Rank never fails a search: what could not be done is said in the Ranking's reports. ctx's deadline bounds the scoring; hits may be
 // longer than the window and are not changed.
 func (r *Ranker) Rank(ctx context.Context, query string, hits []Hit) Ranking {
 	ranking := Ranking{
 		Order: make([]int, len(hits)), Scores: make([]float64, len(hits)), Logits: make([]float64, len(hits)),
-		Stages: make([]Report, 0, len(r.Stages)),
+		Judged: make([]Judgement, len(hits)), Stages: make([]Report, 0, len(r.Stages)),
 	}
 	for i, hit := range hits {
 		ranking.Order[i], ranking.Scores[i], ranking.Logits[i] = i, hit.Score, math.NaN()
-	}
-	values := make([]float64, len(hits)) // by place; NaN where the hit there was not scored
-	for i := range values {
-		values[i] = math.NaN()
+		ranking.Judged[i] = Judgement{Stage: -1, Value: math.NaN()}
 	}
 	scored := false
-	for _, stage := range r.Stages {
-		places, logits, report := stage.score(ctx, query, hits, ranking.Order)
+	for i := range r.Stages {
+		v, report := r.run(ctx, i, query, hits, ranking.Order, scored)
 		if report.Scored > 0 {
-			r.reorder(ranking, values, places, logits, hits)
+			r.reorder(ranking, i, v, hits)
 			scored = true
 		}
 		ranking.Stages = append(ranking.Stages, report)
 	}
 	if scored && r.Scale != ScaleKeep {
-		r.show(ranking, values, hits)
+		r.show(ranking, hits)
 	}
 	return ranking
 }
 
-// score offers the stage's window to its scorer. places are those of the documents that were scored, ascending.
-func (s Stage) score(ctx context.Context, query string, hits []Hit, order []int) (places []int, logits []float32, report Report) {
-	start := time.Now()
-	window := order
-	if s.Window > 0 && s.Window < len(order) {
-		window = order[:s.Window]
-	}
-	var docs []string
-	for place, i := range window {
-		if !hits[i].Hold && hits[i].Text != "" {
-			places, docs = append(places, place), append(docs, hits[i].Text)
+// run lets stage i score until the time that is set aside for the stages after it begins. Where something was scored before, a stage that
+// does not fit is left out.
+func (r *Ranker) run(ctx context.Context, i int, query string, hits []Hit, order []int, scored bool) (verdict, Report) {
+	deadline, bounded := ctx.Deadline()
+	if bounded && len(r.Stages) > 1 && ctx.Err() == nil {
+		left := time.Until(deadline)
+		needs := make([]time.Duration, 0, len(r.Stages))
+		for k := i; k < len(r.Stages); k++ {
+			needs = append(needs, r.Stages[k].need(query, hits, order))
+		}
+		shares := plan(left, needs)
+		if scored && shares[0] < needs[0]/2 {
+			_, docs := r.Stages[i].window(hits, order)
+			return verdict{}, Report{Model: r.Stages[i].Model, Window: len(docs), Skipped: SkippedBudget}
+		}
+		aside := time.Duration(0)
+		for _, share := range shares[1:] {
+			aside += share
+		}
+		if aside > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-aside))
+			defer cancel()
 		}
 	}
-	report = Report{Model: s.Model, Window: len(docs)}
-	switch err := ctx.Err(); {
-	case len(docs) == 0:
-		report.Skipped = SkippedNoText
-	case err != nil:
-		report.Skipped, report.Err = reason(ctx, err), err
-	default:
-		var tokenizing atomic.Int64
-		logits, err = judge(context.WithValue(ctx, meterKey{}, &tokenizing), s.Scorer, query, docs)
-		report.Scored, report.Tokenizing = len(logits), time.Duration(tokenizing.Load())
-		if err != nil {
-			report.Skipped, report.Err = reason(ctx, err), err
-		} else if len(logits) == 0 {
-			report.Skipped = SkippedTimeout // the one way in which a scorer may reach nothing
-			if errors.Is(ctx.Err(), context.Canceled) {
-				report.Skipped = SkippedCanceled
-			}
-		}
-	}
-	report.Took = time.Since(start)
-	return places[:report.Scored], logits, report
+	return r.Stages[i].score(ctx, query, hits, order)
 }
 
-// judge calls the scorer and lets through only what a ranking can be made of.
-func judge(ctx context.Context, scorer Scorer, query string, docs []string) (logits []float32, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			logits, err = nil, fmt.Errorf("scoring: %w", &PanicError{Value: v, Stack: debug.Stack()})
-		}
-	}()
-	logits, err = scorer.Score(ctx, query, docs)
-	if err != nil {
-		return nil, fmt.Errorf("scoring: %w", err)
-	}
-	if len(logits) > len(docs) {
-		return nil, fmt.Errorf("scoring: %d scores for %d documents", len(logits), len(docs))
-	}
-	for i, logit := range logits {
-		if f := float64(logit); math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("scoring: score %d of %d is %v", i+1, len(logits), logit)
-		}
-	}
-	return logits, nil
+// judged is a hit that a stage has scored.
+type judged struct {
+	hit     int
+	logit   float64
+	value   float64 // what it is sorted by
+	passage Passage
+	held    bool // by the ceiling
 }
 
-// reason maps an error to its word. A cancellation that is not the caller's is a fault of the scorer's.
-func reason(ctx context.Context, err error) string {
-	switch {
-	case errors.Is(err, ErrBusy):
-		return SkippedBusy
-	case errors.Is(err, ErrLanguage):
-		return SkippedLanguage
-	case errors.Is(ctx.Err(), context.Canceled):
-		return SkippedCanceled
-	case errors.Is(err, context.DeadlineExceeded):
-		return SkippedTimeout
+// reorder permutes the scored hits among their places, best first, and notes how each came there. Equal values keep their former order.
+func (r *Ranker) reorder(ranking Ranking, stage int, v verdict, hits []Hit) {
+	block := make([]judged, len(v.places))
+	scores := make([]float64, len(v.places))
+	for k, place := range v.places {
+		i := ranking.Order[place]
+		block[k] = judged{hit: i, logit: float64(v.logits[k]), passage: v.passages[k]}
+		scores[k] = hits[i].Score
 	}
-	return SkippedModelError
-}
-
-// reorder permutes the scored hits among places, best first, and notes at each of these places the value that put a hit there.
-// Equal values keep their former order.
-func (r *Ranker) reorder(ranking Ranking, values []float64, places []int, logits []float32, hits []Hit) {
-	type judged struct {
-		hit          int
-		logit, value float64
-	}
-	block := make([]judged, len(places))
-	scores := make([]float64, len(places))
-	for k, place := range places {
-		block[k].hit, block[k].logit = ranking.Order[place], float64(logits[k])
-		scores[k] = hits[ranking.Order[place]].Score
-	}
-	for k, value := range r.Fusion.fuse(logits, scores) {
+	for k, value := range r.Fusion.fuse(v.logits, scores) {
 		block[k].value = value
 	}
 	slices.SortStableFunc(block, func(a, b judged) int { return cmp.Compare(b.value, a.value) })
-	for k, place := range places {
-		ranking.Order[place], ranking.Logits[place], values[place] = block[k].hit, block[k].logit, block[k].value
+	if r.Fusion.MaxClimb > 0 {
+		block = underCeiling(block, v.places, r.Fusion.MaxClimb)
+	}
+	below := 0.0 // what the first hit shows that an earlier stage judged and this one did not
+	for _, j := range ranking.Judged[v.places[len(v.places)-1]+1:] {
+		if !math.IsNaN(j.Value) {
+			below = j.Value
+			break
+		}
+	}
+	for k, place := range v.places {
+		b := block[k]
+		ranking.Order[place], ranking.Logits[place] = b.hit, b.logit
+		ranking.Judged[place] = Judgement{Stage: stage, Value: r.Fusion.lift(b.value, below), Passage: b.passage, Held: b.held}
 	}
 }

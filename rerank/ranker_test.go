@@ -39,7 +39,7 @@ func stage(s rerank.Scorer, window int) []rerank.Stage {
 	return []rerank.Stage{{Model: "small", Scorer: s, Window: window}}
 }
 
-var none = rerank.Fusion{Method: rerank.FusionNone}
+var none = rerank.Fusion{Method: rerank.FusionReplace}
 
 func TestRank(t *testing.T) {
 	hits := []rerank.Hit{{Text: "-1", Score: 9}, {Text: "3", Score: 8}, {Text: "0", Score: 7}, {Text: "2", Score: 6}, {Text: "5", Score: 5}}
@@ -98,6 +98,32 @@ func TestRank(t *testing.T) {
 			"the table of scale.go", rerank.Ranker{Stages: stage(first(2), 6), Fusion: none, Scale: rerank.ScaleES},
 			[]rerank.Hit{{Text: "9", Score: 1.7014124e38, Hold: true}, {}, {Text: "-2"}, {}, {Text: "2"}, {Text: "7"}, {Text: "8"}},
 			[]int{0, 1, 4, 3, 2, 5, 6}, []float64{1.7014124e38, 3, 3, 3, 0.13533528, 0.09022352, 0.04511176},
+		},
+		{
+			"two stages, blended: the second's values are squeezed above the best that it did not see",
+			rerank.Ranker{Stages: append(stage(first(9), 0), stage(reranktest.ScorerFunc(negated), 2)...)},
+			[]rerank.Hit{{Text: "4", Score: 1}, {Text: "3", Score: 1}, {Text: "1", Score: 1}, {Text: "0", Score: 1}},
+			[]int{1, 0, 2, 3}, []float64{1, 0.8125, 0.625, 0.5},
+		},
+		{
+			"reciprocal ranks", rerank.Ranker{Stages: stage(first(9), 0), Fusion: rerank.Fusion{Method: rerank.FusionReciprocalRank, Weight: 0.75}},
+			[]rerank.Hit{{Text: "1", Score: 3}, {Text: "2", Score: 2}, {Text: "2", Score: math.NaN()}},
+			[]int{1, 0, 2}, []float64{0.75/61 + 0.25/62, 0.75/63 + 0.25/61, 0.75 / 61},
+		},
+		{
+			"reciprocal ranks with another constant", rerank.Ranker{Stages: stage(first(9), 0), Fusion: rerank.Fusion{Method: rerank.FusionReciprocalRank, RankConstant: 1}},
+			[]rerank.Hit{{Text: "1", Score: 2}, {Text: "2", Score: 1}, {Text: "3", Score: 0}},
+			[]int{0, 2, 1}, []float64{0.375, 0.375, 1.0 / 3},
+		},
+		{
+			"a ceiling", rerank.Ranker{Stages: stage(first(9), 0), Fusion: rerank.Fusion{Method: rerank.FusionReplace, MaxClimb: 2}, Scale: rerank.ScaleLogit},
+			[]rerank.Hit{{Text: "3"}, {Text: "2"}, {Text: "4"}, {Text: "1"}, {Text: "5"}}, // the table of ceiling.go
+			[]int{2, 0, 4, 1, 3}, []float64{4, 3, 3, 2, 1},
+		},
+		{
+			"a ceiling over a held place and an unscored hit", rerank.Ranker{Stages: stage(first(3), 0), Fusion: rerank.Fusion{Method: rerank.FusionReplace, MaxClimb: 1}, Scale: rerank.ScaleLogit},
+			[]rerank.Hit{{Text: "3"}, {Hold: true}, {Text: "5"}, {Text: "4"}, {Text: "9"}},
+			[]int{0, 1, 2, 3, 4}, []float64{3, 3, 3, 3, 2}, // the third may not come to the first place, and the second is pinned
 		},
 		{
 			"a single hit", rerank.Ranker{Stages: stage(first(9), 0)},
@@ -202,6 +228,7 @@ func TestRankFallsBack(t *testing.T) {
 				Order:  []int{0, 1, 2},
 				Scores: []float64{2.3000000000000003, math.NaN(), 4}, // untouched, as odd as they are
 				Logits: []float64{math.NaN(), math.NaN(), math.NaN()},
+				Judged: slices.Repeat([]rerank.Judgement{{Stage: -1, Value: math.NaN()}}, 3),
 				Stages: []rerank.Report{{Model: "small", Window: 3, Skipped: test.skipped}},
 			}
 			if diff := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.IgnoreFields(rerank.Report{}, "Err", "Took")); diff != "" {

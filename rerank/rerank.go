@@ -36,17 +36,28 @@ type Ranking struct {
 	// Logits are what the scorer said, in Order's order: of several stages the last that judged the hit. NaN where none did.
 	Logits []float64
 
-	Stages []Report // one for each stage, in the order in which they ran
+	Judged []Judgement // how each hit came to its place, in Order's order
+	Stages []Report    // one for each stage, in the order in which they ran
+}
+
+// A Judgement is how one hit came to its place.
+type Judgement struct {
+	Stage   int     // the last stage that judged it, as an index into the Ranking's Stages; -1 where none did
+	Value   float64 // what it was sorted by among those that the stage judged; NaN where none did
+	Passage Passage // the part of its text that the Logit is of; the zero Passage is the text from its beginning
+	Held    bool    // the ceiling kept it from a place further up
 }
 
 // Report says what one stage did.
 type Report struct {
-	Model   string        // the stage's name in the configuration
-	Window  int           // documents offered to the scorer
-	Scored  int           // documents that it scored: a prefix of those offered
-	Skipped string        // why nothing was scored: one of the Skipped constants; "" if something was
-	Err     error         // the cause behind Skipped where there is one, for the log
-	Took    time.Duration // wall time of the stage
+	Model  string // the stage's name in the configuration
+	Window int    // documents offered to the scorer
+	Scored int    // documents that it scored: a prefix of those offered
+	// Passages that were scored, where some document was read in several; else 0.
+	Passages int
+	Skipped  string        // why nothing was scored: one of the Skipped constants; "" if something was
+	Err      error         // the cause behind Skipped where there is one, for the log
+	Took     time.Duration // wall time of the stage
 
 	// Tokenizing is the part of Took in which documents and query were turned into tokens, where the scorer says ([SpentTokenizing]).
 	// Of workers that tokenise side by side it is the sum.
@@ -57,6 +68,7 @@ type Report struct {
 const (
 	SkippedNoText     = "no_text"     // no hit of the window has a text to judge
 	SkippedTimeout    = "timeout"     // the deadline came before the first score
+	SkippedBudget     = "budget"      // a stage before has scored, and too little time is left for this one
 	SkippedBusy       = "busy"        // the scorer had no capacity: [ErrBusy]
 	SkippedCanceled   = "canceled"    // the caller went away
 	SkippedLanguage   = "language"    // the scorer's model was not made for these words or texts: [ErrLanguage]

@@ -20,6 +20,10 @@ import "math"
 //	6      unscored    -       0.4            below it: even steps down to, and not reaching, 0
 //	7      tail        -       0.2
 //
+// A later stage's block stands above hits that an earlier stage judged, whose values are on a scale of their own. So that those keep room,
+// its convex values, which run from 0 to 1, are squeezed into what lies above the first hit below: with that one at 0.4, 0.5 shows as 0.7.
+// A hit that the ceiling held back shows no more than the one above it.
+//
 // Under "rank" none of this is needed, as every place has a number of its own; under "keep" the cluster's scores are shown as they came.
 
 // Scale says which numbers are shown as the hits' scores. All but rank and keep give way to the fused value where there is fusion.
@@ -38,8 +42,8 @@ const (
 // OpenSearch's normalization processor lifts 0 likewise, to 0.001 (MIN_SCORE); that would swallow logits from -7 down.
 const least = 1e-6
 
-// show fills in ranking.Scores. values holds, by place, what each scored hit was sorted by, and NaN for all others; one at least is scored.
-func (r *Ranker) show(ranking Ranking, values []float64, hits []Hit) {
+// show fills in ranking.Scores. One hit at least is scored.
+func (r *Ranker) show(ranking Ranking, hits []Hit) {
 	if r.Scale == ScaleRank {
 		for place := range ranking.Scores {
 			ranking.Scores[place] = single(1 / float64(place+1))
@@ -47,21 +51,21 @@ func (r *Ranker) show(ranking Ranking, values []float64, hits []Hit) {
 		return
 	}
 	scale := r.Scale
-	if r.Fusion.Method != FusionNone {
+	if r.Fusion.Method != FusionReplace {
 		scale = scaleFused
 	}
 	first, last := -1, -1
-	for place, value := range values {
-		if math.IsNaN(value) {
+	for place, judged := range ranking.Judged {
+		if math.IsNaN(judged.Value) {
 			if last >= 0 {
 				ranking.Scores[place] = ranking.Scores[place-1]
 			}
 			continue
 		}
-		shown := scale.of(value)
+		shown := scale.of(judged.Value)
 		if first < 0 {
 			first = place
-		} else { // a later stage's block stands above an earlier one's, whose values are on another scale
+		} else {
 			shown = min(shown, ranking.Scores[place-1])
 		}
 		ranking.Scores[place], last = shown, place
@@ -73,8 +77,8 @@ func (r *Ranker) show(ranking Ranking, values []float64, hits []Hit) {
 		}
 		ranking.Scores[place] = shown
 	}
-	floor, below := ranking.Scores[last], float64(len(values)-last)
-	for place := last + 1; place < len(values); place++ {
+	floor, below := ranking.Scores[last], float64(len(hits)-last)
+	for place := last + 1; place < len(hits); place++ {
 		step := float64(place - last)
 		if scale == ScaleLogit {
 			ranking.Scores[place] = single(floor - step)

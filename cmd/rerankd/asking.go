@@ -189,7 +189,7 @@ func (x *answer) readHeaders(h http.Header) {
 	}
 }
 
-// parameters reads `word; key=value; key="quoted value"`; the word is under "".
+// parameters reads `word; key=value; key="quoted value"`; the word is under "". Of a key that comes again the first value counts.
 func parameters(s string) map[string]string {
 	p := map[string]string{}
 	for s != "" {
@@ -206,7 +206,9 @@ func parameters(s string) map[string]string {
 		if unquoted, err := strconv.Unquote(value); err == nil {
 			value = unquoted
 		}
-		p[key] = value
+		if _, ok := p[key]; !ok { // of several stages the first, which reads the window
+			p[key] = value
+		}
 	}
 	return p
 }

@@ -25,6 +25,7 @@ type assembly struct {
 	models  map[string]*loadedModel // by name in the configuration; only those that are used
 	keys    []modelKey              // of models
 	rules   []proxy.Rule
+	stages  map[int][]rerank.Stage // of the rules that are on, by their index
 	served  map[string]proxy.Model // by the ids of inference endpoints
 	close   func()
 }
@@ -43,7 +44,7 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			closeAll()
 		}
 	}()
-	a := &assembly{config: c, models: map[string]*loadedModel{}, close: closeAll}
+	a := &assembly{config: c, models: map[string]*loadedModel{}, stages: map[int][]rerank.Stage{}, close: closeAll}
 
 	key, err := clusterKey(c)
 	if err != nil {
@@ -75,7 +76,7 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			if ctx.Err() != nil {
 				return nil, ctx.Err() // nothing is wrong with the model
 			}
-			return nil, modelFault(c, name, err)
+			return nil, hintedFault(c, "models."+name+".source", err)
 		}
 		releases = append(releases, release)
 		a.models[name], a.keys = m, append(a.keys, k)
@@ -108,20 +109,27 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			KeepScores: r.Score == string(rerank.ScaleKeep),
 		}
 		if !rule.Off {
-			stage := r.Stages[0]
-			m, err := use(stage.Model)
+			models := make([]*loadedModel, len(r.Stages))
+			for k, stage := range r.Stages {
+				if models[k], err = use(stage.Model); err != nil {
+					return nil, err
+				}
+			}
+			stages, err := newStages(c, r, models)
 			if err != nil {
 				return nil, err
 			}
-			if rule.Window == 0 {
-				rule.Window = window(m.cost, rule.Budget, typicalTokens)
-			}
+			rule.Window = stages[0].Window
 			rule.Ranker = &rerank.Ranker{
-				Stages: []rerank.Stage{{Model: stage.Model, Scorer: m.model, Window: rule.Window}},
-				Fusion: rerank.Fusion{Method: rerank.FusionMethod(r.Fusion.Method), Weight: r.Fusion.Weight},
-				Scale:  rerank.Scale(r.Score),
+				Stages: stages,
+				Fusion: rerank.Fusion{
+					Method: rerank.FusionMethod(r.Fusion.Method), Weight: r.Fusion.Weight,
+					RankConstant: r.Fusion.RankConstant, MaxClimb: r.Fusion.MaxClimb,
+				},
+				Scale: rerank.Scale(r.Score),
 			}
-			rule.Version = ruleVersion(r, rule.Window, m)
+			rule.Version = ruleVersion(r, stages, models)
+			a.stages[i] = stages
 		}
 		a.rules = append(a.rules, rule)
 	}
@@ -134,7 +142,11 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 		if err != nil {
 			return nil, err
 		}
-		a.served[id] = proxy.Model{Name: name, Scorer: m.model, Version: fmt.Sprint(m.key)}
+		stage, err := newStage(c, name, m)
+		if err != nil {
+			return nil, err
+		}
+		a.served[id] = proxy.Model{Stage: stage, Version: fmt.Sprint(m.key)}
 	}
 	return a, nil
 }
@@ -150,9 +162,9 @@ func (p *program) openModel(ctx context.Context, name string, c config.Model) (*
 	return m, key, release, err
 }
 
-// modelFault puts an error at the model's place in the configuration, and keeps what is said to do about it.
-func modelFault(c *config.Config, name string, err error) error {
-	fault := c.Fault("models."+name+".source", err)
+// hintedFault puts an error at its place in the configuration, and keeps what is said to do about it.
+func hintedFault(c *config.Config, path string, err error) error {
+	fault := c.Fault(path, err)
 	var hinter interface{ Hint() string }
 	if e, ok := errors.AsType[*config.Error](fault); ok && errors.As(err, &hinter) {
 		e.Faults[0].Hint = hinter.Hint()
@@ -209,9 +221,11 @@ func clusterKey(c *config.Config) (string, error) {
 }
 
 // ruleVersion changes when anything does that decides the order of hits; remembered orders of another version are not shown.
-func ruleVersion(r config.Rule, window int, m *loadedModel) string {
+func ruleVersion(r config.Rule, stages []rerank.Stage, models []*loadedModel) string {
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(r) // plain data
-	fmt.Fprintln(h, window, m.key)
+	for i, m := range models {
+		fmt.Fprintln(h, stages[i].Window, m.key)
+	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -254,7 +255,20 @@ func (a *asker) price(r *indexReport, docs *search.Response, words string) {
 		r.Milliseconds = milliseconds(m.cost, r.Tokens)
 		r.Fits = m.cost.Window(rule.Budget, r.Tokens)
 	}
+	rest := rule.Budget
+	tight := ""
+	for k, s := range running.stages[i] {
+		need := takes(running.models[s.Model].cost, s.Window, r.Tokens)
+		if k > 0 && min(need, rest) < need/2 {
+			tight = cmp.Or(tight, s.Model)
+			continue
+		}
+		rest -= min(need, rest)
+	}
 	switch {
+	case r.Tokens > 0 && tight != "":
+		r.Attention = fmt.Sprintf("the stages of rule %s need more than %s for documents like these, and model %s is left out; smaller windows, or a larger budget, let it in",
+			rule.Name, rule.Budget.Round(time.Millisecond), tight)
 	case r.Sampled > 0 && r.Without == r.Sampled && (len(rule.Fields) > 0 || rule.Template != ""):
 		r.Attention = fmt.Sprintf("the fields of rule %s hold no text in this index", rule.Name)
 	case configured.Stages[0].Window > 0 && r.Fits > 0 && r.Window > r.Fits:

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/rerank/model"
@@ -41,7 +40,7 @@ func newModelKey(c config.Model, f *model.Files) modelKey {
 
 // identity is what scores are remembered under: all that they depend on, and nothing of how the model is shared among searches.
 func (k modelKey) identity() string {
-	k.Workers, k.Queue, k.MinWindow = 0, 0, 0
+	k.Workers, k.Queue, k.MinWindow, k.Languages = 0, 0, 0, ""
 	return fmt.Sprintf("%+v", k)
 }
 
@@ -94,21 +93,6 @@ func (p *program) reopenModel(name string, key modelKey) (schedule.Runner, error
 }
 
 func closeModel(m *loadedModel) { m.model.Close() }
-
-// typicalTokens are those of a query and a document of some sentences.
-const typicalTokens = 120
-
-// The bounds of a window that nobody has set: below the first there is little to reorder, above the second the cluster's own work and
-// the size of its answer begin to show.
-const (
-	minWindow = 10
-	maxWindow = 50
-)
-
-// window is what fits into the budget.
-func window(c schedule.Cost, budget time.Duration, tokens int) int {
-	return min(max(c.Window(budget, tokens), minWindow), maxWindow)
-}
 
 // milliseconds is the cost of a document, for people.
 func milliseconds(c schedule.Cost, tokens int) float64 {

@@ -18,6 +18,7 @@ import (
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy"
 	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/rerank"
 	"github.com/rerankd/rerankd/rerank/model"
 	"github.com/rerankd/rerankd/rerank/schedule"
 )
@@ -204,11 +205,18 @@ func (p *program) Status() admin.Status {
 			rerank = string(config.Off)
 		}
 		status.Rules = append(status.Rules, admin.Rule{
-			Name: r.Name, Indices: r.Indices, Fields: r.Fields, Model: r.Stages[0].Model, Window: s.rules[i].Window,
-			Budget: r.Budget.String(), Rerank: rerank,
+			Name: r.Name, Indices: r.Indices, Fields: r.Fields, Stages: stagesOf(s.stages[i]), Budget: r.Budget.String(), Rerank: rerank,
 		})
 	}
 	return status
+}
+
+func stagesOf(stages []rerank.Stage) []admin.Stage {
+	list := make([]admin.Stage, len(stages))
+	for i, s := range stages {
+		list[i] = admin.Stage{Model: s.Model, Window: s.Window}
+	}
+	return list
 }
 
 // describe says in one line what is wrong with a configuration, for a log.

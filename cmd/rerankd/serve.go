@@ -19,6 +19,7 @@ import (
 
 	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/rerank"
 )
 
 func newServeCmd(e *environment) *cobra.Command {
@@ -198,7 +199,7 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 			name, m.files.Source, m.files.Precision, milliseconds(m.cost, typicalTokens), typicalTokens, m.cost.Workers))
 	}
 	for i, r := range c.EffectiveRules() {
-		for line, text := range describeRule(r, a.rules[i].Window) {
+		for line, text := range describeRule(r, a.stages[i]) {
 			if line == 0 {
 				t.row("rule", r.Name+": "+text)
 			} else {
@@ -230,7 +231,7 @@ func describeCluster(seen bool, e backends.Engine, nodes []backends.NodeStatus) 
 }
 
 // describeRule says in a line or three what a rule does.
-func describeRule(r config.Rule, window int) []string {
+func describeRule(r config.Rule, stages []rerank.Stage) []string {
 	indices := "every index but system indices"
 	if len(r.Indices) > 0 {
 		indices = strings.Join(r.Indices, ", ")
@@ -238,11 +239,18 @@ func describeRule(r config.Rule, window int) []string {
 	if r.Rerank.IsOff() {
 		return []string{indices + ": not reranked"}
 	}
-	if window == 0 {
+	if len(stages) == 0 {
 		return []string{indices}
 	}
+	hits := fmt.Sprintf("%d hits", stages[0].Window)
+	for i, s := range stages[1:] {
+		if i == 0 {
+			hits += " by " + stages[0].Model
+		}
+		hits += fmt.Sprintf(", then %d by %s,", s.Window, s.Model)
+	}
 	why := ""
-	if r.Stages[0].Window == 0 {
+	if slices.ContainsFunc(r.Stages, func(s config.Stage) bool { return s.Window == 0 }) {
 		why = ", which is what fits as measured"
 	}
 	fields := "the fields that the query names, or titles and texts of the mapping"
@@ -252,5 +260,5 @@ func describeRule(r config.Rule, window int) []string {
 	if len(r.Fields) > 0 {
 		fields = strings.Join(r.Fields, ", ")
 	}
-	return []string{indices, fmt.Sprintf("%d hits in %s%s", window, r.Budget, why), "reads " + fields}
+	return []string{indices, fmt.Sprintf("%s in %s%s", hits, r.Budget, why), "reads " + fields}
 }

@@ -29,7 +29,7 @@ func TestWindow(t *testing.T) {
 		{"no less than is useful", schedule.Cost{PerToken: time.Millisecond, Workers: 1}, minWindow},
 		{"nothing was measured", schedule.Cost{}, minWindow},
 	} {
-		if got := window(test.cost, 300*time.Millisecond, typicalTokens); got != test.want {
+		if got := window(test.cost, 300*time.Millisecond); got != test.want {
 			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}

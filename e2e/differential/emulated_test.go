@@ -13,6 +13,7 @@ import (
 	"github.com/rerankd/rerankd/e2e/cluster"
 	"github.com/rerankd/rerankd/e2e/inside"
 	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/rerank"
 )
 
 // emulated is what testEmulated tries, for the table.
@@ -26,7 +27,7 @@ var emulated = []shape{
 func testEmulated(t *testing.T, node *cluster.Node) {
 	through := inside.Serve(t, node, inside.Options{
 		Rules:     []proxy.Rule{{Name: "all", Indices: []string{"differential-*"}, Fields: []string{"title"}, Window: window, Budget: time.Minute, Ranker: inside.Identity, Version: "1"}},
-		Inference: map[string]proxy.Model{"mine": {Name: "lengths", Scorer: inside.Lengths, Version: "1"}},
+		Inference: map[string]proxy.Model{"mine": {Stage: rerank.Stage{Model: "lengths", Scorer: inside.Lengths}, Version: "1"}},
 	})
 	s := &sides{direct: node.URL}
 	child := shape{body: `{"query":{"bool":{"must":[{"match":{"body":"outdoors"}}],"filter":[{"term":{"category":"camping"}}]}},"size":12}`}

@@ -13,6 +13,7 @@ import (
 	"github.com/rerankd/rerankd/e2e/cluster"
 	"github.com/rerankd/rerankd/e2e/inside"
 	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/rerank"
 )
 
 // TestSecrets: what a client may not read through the cluster it does not learn through rerankd, whatever a client with more rights has
@@ -67,7 +68,7 @@ func TestSecrets(t *testing.T) {
 	// No rule names a field, so that all that is known of them comes from the cluster.
 	through := inside.Serve(t, node, inside.Options{
 		Rules:     []proxy.Rule{{Name: "all", Window: window, Budget: time.Minute, Ranker: inside.Identity, KeepScores: true, Version: "1"}},
-		Inference: map[string]proxy.Model{"mine": {Name: "test", Scorer: inside.Lengths, Version: "1"}},
+		Inference: map[string]proxy.Model{"mine": {Stage: rerank.Stage{Model: "test", Scorer: inside.Lengths}, Version: "1"}},
 	})
 	const search = `{"query":{"query_string":{"query":"quick report"}},"size":5}`
 	requests := []struct{ path, body string }{

@@ -90,10 +90,15 @@ type Rule struct {
 	Name    string   `json:"name"`
 	Indices []string `json:"indices"` // empty: all but system indices
 	Fields  []string `json:"fields"`  // empty: chosen by query and mapping
-	Model   string   `json:"model"`
-	Window  int      `json:"window"`
+	Stages  []Stage  `json:"stages"`  // empty: nothing is loaded for it
 	Budget  string   `json:"budget"`
 	Rerank  string   `json:"rerank"`
+}
+
+// Stage is one model of a rule and how deep it looks.
+type Stage struct {
+	Model  string `json:"model"`
+	Window int    `json:"window"`
 }
 
 // Event is something that went wrong.

@@ -2,16 +2,16 @@ package search
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 )
 
 // explain wraps the explanation of hit i, which goes to a place: its value becomes the score that is shown, as it has to be, the model's
 // judgement its description, and what the cluster said its detail.
 //
-//	{"value":0.9,"description":"reranked by small (score 2.5, lexical rank 7)","details":[{"value":3.1,"description":"weight(title:shoes in 4) …"}]}
+//	{"value":0.9,"description":"reranked by small (score 2.5, fused 0.9, lexical rank 7)","details":[{"value":3.1,"description":"weight(title:shoes in 4) …"}]}
 //
 // A hit that stays where it is with its score is explained already, and one without a score has nothing to be explained.
 func (p *Response) explain(edits []edit, h hit, i, place int, pg Page) []edit {
@@ -31,11 +31,11 @@ func (p *Response) explain(edits []edit, h hit, i, place int, pg Page) []edit {
 	if i == place && shown == string(h.score.of(p.body)) {
 		return edits
 	}
-	score := "not scored"
-	if place < len(pg.Explain.Logits) && !math.IsNaN(pg.Explain.Logits[place]) {
-		score = "score " + strconv.FormatFloat(pg.Explain.Logits[place], 'g', -1, 32)
+	var judged Judgement
+	if place < len(pg.Explain.Hits) {
+		judged = pg.Explain.Hits[place]
 	}
-	description := quote(fmt.Sprintf("reranked by %s (%s, lexical rank %d)", pg.Explain.Model, score, i+1))
+	description := quote(fmt.Sprintf("reranked by %s (%s, lexical rank %d)", cmp.Or(judged.Model, pg.Explain.Model), judged, i+1))
 	at := bytes.LastIndexByte(old, '\n')
 	if at < 0 {
 		return append(edits, edit{h.explanation.start, h.explanation.end, fmt.Sprintf(`{"value":%s,"description":%s,"details":[%s]}`, shown, description, old)})

@@ -17,15 +17,15 @@ func TestExplain(t *testing.T) {
 		page Page
 		want string
 	}{
-		"reranked": {Page{Size: 3, Order: []int{1, 0, 2}, Scores: []float64{0.75, 0.5, 0.25}, Explain: &Explanation{"small", []float64{2.5, math.NaN()}}},
-			`{"hits":{"max_score":0.75,"hits":[{"_id":"b","_score":0.75,"_explanation":{"value":0.75,"description":"reranked by small (score 2.5, lexical rank 2)","details":[{"value":2.5,"description":"x","details":[]}]}},` +
+		"reranked": {Page{Size: 3, Order: []int{1, 0, 2}, Scores: []float64{0.75, 0.5, 0.25}, Explain: &Explanation{"small", []Judgement{{Model: "large", Logit: 2.5, Fused: 0.75, From: 10, To: 20, Held: true}}}},
+			`{"hits":{"max_score":0.75,"hits":[{"_id":"b","_score":0.75,"_explanation":{"value":0.75,"description":"reranked by large (score 2.5, fused 0.75, passage 10-20, held back by the ceiling, lexical rank 2)","details":[{"value":2.5,"description":"x","details":[]}]}},` +
 				`{"_id":"a","_score":0.5,"fields":{"f":[1]},"_explanation":{"value":0.5,"description":"reranked by small (not scored, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}},{"_id":"c","_score":0.25}]}}`},
-		"the cluster's scores stay in their places": {Page{Size: 2, Order: []int{1, 0, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}},
+		"the cluster's scores stay in their places": {Page{Size: 2, Order: []int{1, 0, 2}, KeepScores: true, Explain: &Explanation{"small", []Judgement{{Model: "small", Logit: 2.5, Fused: math.NaN()}, {Model: "small", Logit: 1, Fused: math.NaN()}}}},
 			`{"hits":{"max_score":3.0,"hits":[{"_id":"b","_score":3.0,"_explanation":{"value":3.0,"description":"reranked by small (score 2.5, lexical rank 2)","details":[{"value":2.5,"description":"x","details":[]}]}},` +
 				`{"_id":"a","_score":2.5,"fields":{"f":[1]},"_explanation":{"value":2.5,"description":"reranked by small (score 1, lexical rank 1)","details":[{"value":3.0,"description":"sum of:","details":[]}]}}]}}`},
-		"nothing moves, and something is taken out": {Page{Size: 1, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}, Strip: &Widened{added: []string{"f"}}},
+		"nothing moves, and something is taken out": {Page{Size: 1, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []Judgement{{Model: "small", Logit: 2.5, Fused: math.NaN()}, {Model: "small", Logit: 1, Fused: math.NaN()}}}, Strip: &Widened{added: []string{"f"}}},
 			`{"hits":{"max_score":3.0,"hits":[{"_id":"a","_score":3.0,"_explanation":{"value":3.0,"description":"sum of:","details":[]}}]}}`},
-		"nothing moves": {Page{Size: 3, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []float64{2.5, 1}}}, body},
+		"nothing moves": {Page{Size: 3, Order: []int{0, 1, 2}, KeepScores: true, Explain: &Explanation{"small", []Judgement{{Model: "small", Logit: 2.5, Fused: math.NaN()}, {Model: "small", Logit: 1, Fused: math.NaN()}}}}, body},
 	} {
 		got, err := mustParseResponse(t, body).Splice(tt.page)
 		if err != nil {
@@ -42,7 +42,7 @@ func TestExplainPretty(t *testing.T) {
 	const body = "{\n  \"hits\" : {\n    \"max_score\" : 1.0,\n    \"hits\" : [\n      {\n        \"_score\" : 1.0,\n        \"_explanation\" : {\n          \"value\" : 1.0,\n          \"description\" : \"d\",\n          \"details\" : [ ]\n        }\n      }\n    ]\n  }\n}\n"
 	const want = "{\n  \"hits\" : {\n    \"max_score\" : 2.0,\n    \"hits\" : [\n      {\n        \"_score\" : 2.0,\n        \"_explanation\" : {\n          \"value\" : 2.0,\n          \"description\" : \"reranked by m (score 4, lexical rank 1)\",\n" +
 		"          \"details\" : [\n            {\n              \"value\" : 1.0,\n              \"description\" : \"d\",\n              \"details\" : [ ]\n            }\n          ]\n        }\n      }\n    ]\n  }\n}\n"
-	got, err := mustParseResponse(t, body).Splice(Page{Size: 1, Order: []int{0}, Scores: []float64{2}, Explain: &Explanation{"m", []float64{4}}})
+	got, err := mustParseResponse(t, body).Splice(Page{Size: 1, Order: []int{0}, Scores: []float64{2}, Explain: &Explanation{"m", []Judgement{{Model: "m", Logit: 4, Fused: math.NaN()}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestExplainOddities(t *testing.T) {
 	} {
 		p := mustParseResponse(t, `{"hits":{"hits":[`+first+`,{"_score":0.5,"_explanation":{"value":0.5}}]}}`)
 		for _, page := range []Page{{KeepScores: true}, {Scores: []float64{2, 1}}, {}} {
-			page.Size, page.Order, page.Explain = 2, []int{1, 0}, &Explanation{"m", []float64{2, math.Inf(1)}}
+			page.Size, page.Order, page.Explain = 2, []int{1, 0}, &Explanation{"m", []Judgement{{Model: "m", Logit: 2}, {Model: "m", Logit: math.Inf(1), Fused: math.NaN()}}}
 			got, err := p.Splice(page)
 			if err != nil || !json.Valid(got) {
 				t.Errorf("%s: got %s, %v", first, got, err)

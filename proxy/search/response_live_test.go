@@ -3,6 +3,7 @@ package search
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestLiveExplain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			page := Page{Size: 6, Order: []int{5, 4, 2, 3, 1, 0}, Scores: []float64{0.9, 0.8, 0.7, p.Score(3), 0.002, 0.0001}, Explain: &Explanation{"small", []float64{3.25, -1}}}
+			page := Page{Size: 6, Order: []int{5, 4, 2, 3, 1, 0}, Scores: []float64{0.9, 0.8, 0.7, p.Score(3), 0.002, 0.0001}, Explain: &Explanation{"small", []Judgement{{Model: "small", Logit: 3.25, Fused: math.NaN()}, {Model: "small", Logit: -1, Fused: math.NaN()}}}}
 			got, err := p.Splice(page)
 			if err != nil {
 				t.Fatal(err)

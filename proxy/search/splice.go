@@ -22,8 +22,35 @@ type Page struct {
 
 // Explanation is what the hits' own explanations are wrapped in, so that they explain the score that is shown.
 type Explanation struct {
-	Model  string    // that ranked the hits
-	Logits []float64 // what it said, in Page.Order's order; NaN, or nothing at the end, where it did not
+	Model string     // that ranked the hits
+	Hits  []Judgement // in Page.Order's order; nothing at the end where nothing was judged
+}
+
+// Judgement is how one hit came to its place.
+type Judgement struct {
+	Model    string  // the last that judged it; "": none did
+	Logit    float64 // what it said
+	Fused    float64 // what the hit was sorted by; NaN where that is the logit
+	From, To int     // the passage of its text that was judged, in bytes; 0, 0: the text from its beginning
+	Held     bool    // a ceiling kept it from a place further up
+}
+
+// String says it in words, but for the model's name.
+func (j Judgement) String() string {
+	if j.Model == "" {
+		return "not scored"
+	}
+	text := "score " + strconv.FormatFloat(j.Logit, 'g', -1, 32)
+	if !math.IsNaN(j.Fused) {
+		text += ", fused " + strconv.FormatFloat(j.Fused, 'g', 6, 32)
+	}
+	if j.To > 0 {
+		text += fmt.Sprintf(", passage %d-%d", j.From, j.To)
+	}
+	if j.Held {
+		text += ", held back by the ceiling"
+	}
+	return text
 }
 
 // Splice writes the response with the hits in pg's order, cut to pg's page. Only the order of the hits, _score, max_score, took and

@@ -315,7 +315,7 @@ func FuzzResponse(f *testing.F) {
 			_, _, _ = p.Index(i), p.ID(i), p.Held(i)
 		}
 		w := &Widened{added: []string{"title", "u.title"}, asked: []string{"a*"}}
-		explanation := &Explanation{"a \"model\"\xff", []float64{2.5, math.NaN(), math.Inf(-1)}}
+		explanation := &Explanation{"a model", []Judgement{{Model: "a \"model\"\xff", Logit: 2.5, Held: true}, {}, {Logit: math.Inf(-1), Fused: math.NaN()}}}
 		for _, page := range []Page{
 			{Size: n, Order: order, Scores: scores, AddTook: 3, Strip: w}, {From: n / 2, Size: 2, Order: order, KeepScores: true, Strip: w}, {From: n, Size: 1},
 			{Size: n, Order: order, Scores: scores, Explain: explanation, Strip: w}, {Size: n, Order: order, KeepScores: true, Explain: explanation},

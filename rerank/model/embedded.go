@@ -50,6 +50,7 @@ func Embedded() (*Files, error) {
 		Digest:    embeddedDigest,
 		Source:    "embedded",
 		License:   "Apache-2.0",
+		Languages: "English",
 		MaxLength: 512,
 	}, nil
 }

@@ -34,6 +34,7 @@ type Files struct {
 	Digest    string // SHA-256 of the graph in lower-case hexadecimal; weights in files beside the graph are not part of it
 	Source    string // "embedded", or the directory
 	License   string // SPDX identifier, or "" where the files do not say
+	Languages string // that it was made for: "English", or codes as "zh, en", or "multilingual"; "" where nothing says
 	MaxLength int    // tokens of a query and a document together, special ones included, that the model was made for
 }
 
@@ -62,6 +63,7 @@ func Open(name, source, precision, directory string) (*Files, error) {
 	}
 	if known := lookUp(source); known != nil {
 		f.License = cmp.Or(f.License, known.License)
+		f.Languages = cmp.Or(f.Languages, known.Languages)
 	}
 	return f, nil
 }

@@ -30,7 +30,7 @@ func Example() {
 
 	ranker := &rerank.Ranker{
 		Stages: []rerank.Stage{{Model: "embedded", Scorer: scorer}},
-		Fusion: rerank.Fusion{Method: rerank.FusionNone}, // there are no scores of a cluster to blend with
+		Fusion: rerank.Fusion{Method: rerank.FusionReplace}, // there are no scores of a cluster to blend with
 	}
 	hits := []rerank.Hit{
 		{Text: "The stock market fell by two percent on Friday."},
