@@ -247,6 +247,7 @@ type held struct {
 // fetch asks the cluster and holds its answer, to the last byte where there is use in it; a reason says why there is none. Without any
 // answer the error alone says why. changed is whether req asks for something else than the client did.
 func (x *exchange) fetch(req *http.Request, changed bool) (*held, search.Reason, error) {
+	sent := time.Now()
 	res, err := x.ask(req)
 	if err != nil {
 		return nil, "", err
@@ -257,6 +258,7 @@ func (x *exchange) fetch(req *http.Request, changed bool) (*held, search.Reason,
 	a.raw, reason, err = x.receive(res)
 	a.received = time.Now()
 	x.cluster += a.received.Sub(start)
+	x.live.answering.observe(a.received.Sub(sent))
 	if changed {
 		x.widened += int64(len(a.raw))
 	}

@@ -217,6 +217,8 @@ func faults() []fault {
 			sees: plainly, rerank: "skipped; reason=language", searches: 1},
 		{what: "the model's queue is full", ranker: scorer(func(context.Context, string, []string) ([]float32, error) { return nil, rerank.ErrBusy }),
 			sees: plainly, rerank: "skipped; reason=busy", searches: 1},
+		{what: "it is known beforehand that the model has no time", ranker: shut{rerank.ErrBusy}, sees: plainly, rerank: "skipped; reason=busy", searches: 1},
+		{what: "the model is left alone after failures", ranker: shut{errors.New("out of order")}, sees: plainly, rerank: "skipped; reason=model_error", searches: 1},
 		{what: "the model is slow, and scores nothing in time", ranker: scorer(func(ctx context.Context, _ string, _ []string) ([]float32, error) {
 			<-ctx.Done()
 			return nil, nil

@@ -151,7 +151,7 @@ func (s *searching) plan(rawQuery string, body []byte) {
 	if !ok {
 		return
 	}
-	if !s.planFields() {
+	if !s.planFields() || !s.planTurn() {
 		return
 	}
 	s.wide, err = s.parsed.Widen(search.Need{

@@ -107,6 +107,7 @@ type live struct {
 	users      atomic.Int64 // those who may still use it: the Handler, requests, rankings and mapping reads
 	noPlugin   atomic.Bool  // the cluster was found to know no ext.rerank
 	stuck      atomic.Int64 // rankings that did not end when told to
+	answering  average      // the cluster's time for a window
 }
 
 type templateOrErr struct {

@@ -107,3 +107,21 @@ func (r *Ranker) reorder(ranking Ranking, stage int, v verdict, hits []Hit) {
 		ranking.Judged[place] = Judgement{Stage: stage, Value: r.Fusion.lift(b.value, below), Passage: b.passage, Held: b.held}
 	}
 }
+
+// Admits says whether any stage would score hits for the query within a time from now, as far as the scorers can tell; the error is
+// [ErrBusy] or what broke, the first stage's.
+func (r *Ranker) Admits(query string, within time.Duration) error {
+	var first error
+	for _, stage := range r.Stages {
+		gate, ok := stage.Scorer.(Gate)
+		if !ok {
+			return nil
+		}
+		err := gate.Admits(query, within)
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
+}

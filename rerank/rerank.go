@@ -93,6 +93,12 @@ var ErrBusy = errors.New("scorer is busy")
 // noise, and the cluster's order is better than noise.
 var ErrLanguage = errors.New("the text is in a language that the model was not made for")
 
+// A Gate is a Scorer that can tell before it has documents whether it will score some of them within a time from now: nil, [ErrBusy], or
+// what broke.
+type Gate interface {
+	Admits(query string, within time.Duration) error
+}
+
 // An Estimator is a Scorer that can say beforehand how long scoring will take from now, what is queued before it included; 0 = not known.
 // It is asked on every search: it has to answer from what it has measured, in microseconds, and need not be right for one search alone.
 type Estimator interface {

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"time"
@@ -70,6 +71,35 @@ func (m *Model) promise(s *search) error {
 		return fmt.Errorf("queueing %d documents would leave too few in time to one of %d searches: %w", s.end, len(m.pool.ring), rerank.ErrBusy)
 	}
 	return nil
+}
+
+// Admits says whether a search that comes now and has so long would be promised its floor: nil, [rerank.ErrBusy], or why the model is left
+// alone. Where anything is remembered of the query, the answer is nil: only the documents can tell.
+func (m *Model) Admits(query string, within time.Duration) error {
+	if m.caches.hasScore(key{scope: m.scope(beginning(query))}) {
+		return nil
+	}
+	if err := m.engine.resting(); err != nil {
+		return err
+	}
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	if m.pool.queued == 0 {
+		return nil
+	}
+	s := &search{model: m, floor: m.minWindow, each: m.turn, texts: texts{docs: make([]string, m.minWindow), left: make([]int, m.minWindow)}}
+	for i := range s.left {
+		s.left[i] = i
+	}
+	s.end = len(s.left)
+	var cancel context.CancelFunc
+	s.ctx, cancel = context.WithTimeout(context.Background(), within)
+	defer cancel()
+	err := m.promise(s)
+	if err != nil {
+		m.stats.Refused += uint64(s.floor)
+	}
+	return err
 }
 
 // turns yields for each document of s that is left, counted from 1, how long from now it will be ready if s joined the ring.

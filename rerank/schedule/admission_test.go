@@ -175,3 +175,39 @@ func TestEstimate(t *testing.T) {
 		}
 	})
 }
+
+// What would be refused at the door is known before there are documents, but for a query of which something is remembered.
+func TestAdmits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &runner{fixed: 10 * time.Millisecond}
+		m := schedule.New(r, schedule.Options{Workers: 1, MinWindow: 5, Caches: schedule.NewCaches(1<<20, 1<<20)})
+		defer m.Close()
+		if _, err := m.Score(t.Context(), "known", named("a", 6)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Admits("new", time.Millisecond); err != nil {
+			t.Errorf("got %v from an idle model, want nothing", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.Score(ctx, "q", named("long", 30))
+		synctest.Wait()
+		if err := m.Admits("new", 99*time.Millisecond); !errors.Is(err, rerank.ErrBusy) {
+			t.Errorf("got %v where five documents need 105 ms, want %v", err, rerank.ErrBusy)
+		}
+		if err := m.Admits("new", 110*time.Millisecond); err != nil {
+			t.Errorf("got %v where five documents have 110 ms, want nothing", err)
+		}
+		if err := m.Admits("known", 99*time.Millisecond); err != nil {
+			t.Errorf("got %v for a query of which scores are remembered, want nothing", err)
+		}
+		cancel()
+		synctest.Wait()
+		r.fault = func(string) error { return errors.New("broken") }
+		for range 3 {
+			_, _ = m.Score(t.Context(), "q", named("b", 1))
+		}
+		if err := m.Admits("new", time.Hour); err == nil || errors.Is(err, rerank.ErrBusy) {
+			t.Errorf("got %v from a broken model, want what broke it", err)
+		}
+	})
+}

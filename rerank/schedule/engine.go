@@ -61,11 +61,23 @@ func (e *engine) runner() Runner { return *e.current.Load() }
 // working says whether the breaker is closed.
 func (e *engine) working() bool { return e.breaker.State() == gobreaker.StateClosed }
 
+// resting says why the model is left alone, nil where it is not.
+func (e *engine) resting() error {
+	if e.breaker.State() != gobreaker.StateOpen {
+		return nil
+	}
+	return e.refusal()
+}
+
+func (e *engine) refusal() error {
+	return fmt.Errorf("the model is left alone after failures in a row, the last: %w", e.lastCause())
+}
+
 // allow lets one search through, or says why not. done must be called with what became of it.
 func (e *engine) allow() (done func(error), err error) {
 	allowed, err := e.breaker.Allow()
-	if err != nil {
-		return nil, fmt.Errorf("the model is left alone after failures in a row, the last: %w", e.lastCause())
+	if err != nil { // it rests, or one search is trying it already
+		return nil, e.refusal()
 	}
 	return func(err error) {
 		if err != nil && !notItsFault(err) {

@@ -76,6 +76,7 @@ type Model struct {
 var (
 	_ rerank.Scorer    = (*Model)(nil)
 	_ rerank.Estimator = (*Model)(nil)
+	_ rerank.Gate      = (*Model)(nil)
 )
 
 // Stats are a Model's gauges and counters. Every document that was admitted is in exactly one of the first four.

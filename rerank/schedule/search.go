@@ -109,7 +109,7 @@ func (m *Model) texts(query string, docs []string) texts {
 		digests: make([]digest, len(docs)),
 		lengths: make([]int, len(docs)),
 	}
-	t.scope = digestOf(m.identity, "\x00", t.asked)
+	t.scope = m.scope(t.asked)
 	for i, doc := range docs {
 		t.docs[i] = beginning(doc)
 		t.digests[i] = digestOf(t.docs[i])
@@ -119,6 +119,9 @@ func (m *Model) texts(query string, docs []string) texts {
 	}
 	return t
 }
+
+// scope is what the scores of a query belong to.
+func (m *Model) scope(query string) digest { return digestOf(m.identity, "\x00", query) }
 
 // longest is the part of a text that is read: no model's length reaches as far.
 const longest = 1 << 20
@@ -151,6 +154,9 @@ func (m *Model) tokenize(text string, d digest) ([]uint32, error) {
 // remember keeps what runs have given. It is done when Score returns, and only where the search did not fail: what was found unfit as a
 // whole must not come back in part.
 func (m *Model) remember(s *search, scores []float32) {
+	if len(scores) > 0 {
+		m.caches.keepScore(key{scope: s.scope}, 0) // for Admits: something is remembered of this query
+	}
 	for _, i := range s.left {
 		if i >= len(scores) {
 			return
