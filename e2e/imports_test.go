@@ -29,6 +29,7 @@ var rooms = []room{
 	{"rerank/schedule", []string{"rerank"}, "it is handed a Runner, so that its turns and deadlines are tested without a model"},
 	{"rerank/model", []string{"rerank"}, "finding a model's files needs no runtime, so that the program without cgo can list and check them"},
 	{"rerank/onnx", []string{"rerank", "rerank/model"}, "it satisfies schedule.Runner without knowing of it: another runtime is another package and nothing more"},
+	{"rerank/remote", []string{"rerank"}, "a server that scores is a Scorer like any other: what becomes of a failure is decided above it"},
 	{"backends", []string{"config"}, "a cluster is a http.RoundTripper: what is done with its answers is not its business"},
 	{"backends/backendtest", []string{"backends", "config"}, "the suite knows what it tests"},
 	{"proxy/filterpath", nil, "what a filter leaves of a response is a question of its own, with an answer for any API"},
@@ -37,7 +38,7 @@ var rooms = []room{
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
 	{
 		"cmd/rerankd",
-		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/model", "rerank/onnx"},
+		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/onnx"},
 		"composition happens here and nowhere else, and no test code comes along",
 	},
 	{"cmd/rerankd/demo", []string{"config", "proxy/...", "rerank/..."}, "the demonstration uses the program's parts; it does not assemble them"},

@@ -160,7 +160,7 @@ func openScorer(e *environment, name string, c config.Model) (_ rerank.Scorer, c
 		return nil, nil, fmt.Errorf("loading the model: %w", err)
 	}
 	m := schedule.New(r, schedule.Options{Workers: c.Workers, Queue: c.Queue})
-	return m, func() { m.Close(); r.Close() }, nil
+	return m, m.Close, nil
 }
 
 // isInteractive reports whether somebody would have to type what is read from r.
