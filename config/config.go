@@ -7,6 +7,8 @@
 // that names the file, the line and the key, and shows the line. A Config that was returned is read-only.
 package config
 
+import "strings"
+
 // Config is the whole file.
 type Config struct {
 	// Listen is the address of the proxy, host:port. Default 127.0.0.1:9280.
@@ -104,7 +106,8 @@ type Timeouts struct {
 // Model is one cross-encoder.
 type Model struct {
 	// Source is "embedded" (the model inside the program), a directory (beginning with / or .) with model.onnx, tokenizer.json and
-	// config.json, or the name of a published model, looked for under Directory.
+	// config.json, the name of a published model, looked for under Directory, or the http or https URL of a rerank server. A URL without a
+	// path gets the one of its protocol, any other is taken as it is.
 	Source string `yaml:"source"`
 	// Precision is fp32, fp16 or int8, where the source has several. Default: what the source has, fp32 first.
 	Precision string `yaml:"precision"`
@@ -124,6 +127,29 @@ type Model struct {
 	// MinWindow is how many documents a search must be able to have scored in time while others are waiting; the window shrinks down to
 	// this, and a search that can have less keeps the cluster's order. Default 10: to reorder three hits is noise.
 	MinWindow int `yaml:"min_window"`
+
+	// The rest is for a source that is a URL, and only for one; the keys from Precision to MinWindow are for the others.
+
+	// Protocol is how the server is asked: tei (Text Embeddings Inference), cohere (Cohere, Jina, vLLM, Infinity, OpenVINO Model Server),
+	// voyage, mixedbread, or elastic (an inference endpoint of Elasticsearch, or of another rerankd).
+	Protocol string `yaml:"protocol"`
+	// Model is what the server calls the model; with elastic, the inference id.
+	Model string `yaml:"model"`
+	// APIKey is sent with every request: as "Authorization: ApiKey" with elastic, as a bearer token otherwise.
+	APIKey Secret `yaml:"api_key"`
+	// Scores says what the server's scores are: logits, or probabilities between 0 and 1. Default: logits with tei, probabilities otherwise.
+	Scores string `yaml:"scores"`
+	// Timeout of one request; the budget of a search ends it earlier. 0, the default, is 10s.
+	Timeout Duration `yaml:"timeout"`
+	// Batch is the documents of one request at most. 0, the default, is 32 with tei and elastic, and 100 otherwise.
+	Batch int `yaml:"batch"`
+	// Concurrency is how many requests may be under way at once. 0, the default, is 4.
+	Concurrency int `yaml:"concurrency"`
+}
+
+// IsRemote reports whether the model runs in a server of its own.
+func (m Model) IsRemote() bool {
+	return strings.HasPrefix(m.Source, "http://") || strings.HasPrefix(m.Source, "https://")
 }
 
 // Rule says what is done to the searches of some indices.

@@ -145,6 +145,7 @@ func parent(path string) string {
 var (
 	secretKey = regexp.MustCompile(`((?:password|api_key|token)["']?\s*:\s*)\S.*`)
 	userinfo  = regexp.MustCompile(`//[^/@\s]+@`)
+	urlQuery  = regexp.MustCompile(`(://[^\s"'?]+\?)[^\s"',}\]]+`)
 )
 
 // snippet shows the line and the one before it, with a mark under the column.
@@ -156,7 +157,7 @@ func (s *source) snippet(line, column int) string {
 	var b strings.Builder
 	for n := max(line-1, 1); n <= line; n++ {
 		shown := strings.TrimRight(lines[n-1], "\r")
-		masked := userinfo.ReplaceAllString(secretKey.ReplaceAllString(shown, "${1}***"), "//***@")
+		masked := urlQuery.ReplaceAllString(userinfo.ReplaceAllString(secretKey.ReplaceAllString(shown, "${1}***"), "//***@"), "${1}***")
 		if masked == shown && slices.Contains(s.hidden, n) {
 			masked = indentation(shown) + "***"
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,7 +177,14 @@ func (c Cluster) validateCredentials(k *checker) {
 
 func (m Model) validate(k *checker, path string) {
 	if m.Source == "" {
-		k.hint(path+".source", `"embedded", a directory, or the name of a published model`, "must be given")
+		k.hint(path+".source", `"embedded", a directory, the name of a published model, or the URL of a rerank server`, "must be given")
+	}
+	if m.IsRemote() {
+		m.validateRemote(k, path)
+		return
+	}
+	for _, key := range m.given(remoteKeys) {
+		k.hint(path+"."+key, "such as source: http://127.0.0.1:8080", "is for a model whose source is the URL of a rerank server")
 	}
 	k.among(path+".precision", m.Precision, "fp32", "fp16", "int8")
 	for _, n := range []struct {
@@ -191,6 +199,55 @@ func (m Model) validate(k *checker, path string) {
 		k.add(path+".max_length", "must be at least 16 tokens: a query and some words of the document")
 	}
 }
+
+// What may be said of a model by its URL, and of one that runs here.
+var (
+	remoteKeys = []string{"protocol", "model", "api_key", "scores", "timeout", "batch", "concurrency"}
+	localKeys  = []string{"precision", "directory", "max_length", "workers", "queue", "min_window"}
+)
+
+// given are those of the keys that have a value.
+func (m Model) given(keys []string) []string {
+	var found []string
+	v := reflect.ValueOf(m)
+	for i := range v.NumField() {
+		if key := v.Type().Field(i).Tag.Get("yaml"); slices.Contains(keys, key) && !v.Field(i).IsZero() {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+func (m Model) validateRemote(k *checker, path string) {
+	for _, key := range m.given(localKeys) {
+		k.add(path+"."+key, "is for a model that runs here, and the source is a URL")
+	}
+	u, err := url.Parse(m.Source)
+	switch {
+	case err != nil || u.Host == "":
+		k.hint(path+".source", "such as http://127.0.0.1:8080", "must be the http or https URL of a rerank server")
+	case u.User != nil:
+		k.hint(path+".source", "give api_key", "must not contain credentials")
+	case u.RawQuery != "" || u.Fragment != "":
+		k.add(path+".source", "must end with the path")
+	}
+	if m.Protocol == "" {
+		k.hint(path+".protocol", "it may be "+strings.Join(protocols, ", "), "must say how the server is asked")
+	}
+	k.among(path+".protocol", m.Protocol, protocols...)
+	k.among(path+".scores", m.Scores, "logits", "probabilities")
+	if m.Model == "" && slices.Contains([]string{"elastic", "voyage", "mixedbread"}, m.Protocol) {
+		k.add(path+".model", "must be given with protocol %s", m.Protocol)
+	}
+	if m.Batch < 0 {
+		k.add(path+".batch", "must not be negative")
+	}
+	if m.Concurrency < 0 {
+		k.add(path+".concurrency", "must not be negative")
+	}
+}
+
+var protocols = []string{"tei", "cohere", "voyage", "mixedbread", "elastic"}
 
 func (r Rule) validate(k *checker, path string, models map[string]Model) {
 	if !isLabel(r.Name) {

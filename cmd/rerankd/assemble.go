@@ -153,6 +153,11 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 
 // openModel finds and loads a model, or takes the one that is loaded.
 func (p *program) openModel(ctx context.Context, name string, c config.Model) (*loadedModel, modelKey, func(), error) {
+	if c.IsRemote() {
+		key := modelKey{Model: c}
+		m, release, err := p.models.acquire(key, func() (*loadedModel, error) { return p.connectModel(ctx, name, key) })
+		return m, key, release, err
+	}
 	files, err := model.Open(name, c.Source, c.Precision, c.Directory)
 	if err != nil {
 		return nil, modelKey{}, nil, err

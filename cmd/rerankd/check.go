@@ -64,6 +64,7 @@ type modelReport struct {
 	Digest       string  `json:"digest"`
 	Milliseconds float64 `json:"ms_per_document"` // of 120 tokens on one worker
 	Workers      int     `json:"workers"`
+	Attention    string  `json:"attention,omitempty"` // why a server does not answer
 }
 
 type indexReport struct {
@@ -110,6 +111,11 @@ func check(ctx context.Context, e *environment, o checkOptions) error {
 // attention counts what somebody has to look at.
 func (r *checkReport) attention() int {
 	n := len(r.Faults)
+	for _, m := range r.Models {
+		if m.Attention != "" {
+			n++
+		}
+	}
 	for _, i := range r.Indices {
 		if i.Attention != "" {
 			n++
@@ -139,7 +145,12 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 	}
 	r.Engine = engineName(running.backend.Engine())
 	for name, m := range running.models {
-		r.Models = append(r.Models, modelReport{name, m.files.Source, m.files.Precision, m.files.Digest, milliseconds(m.cost, typicalTokens), m.cost.Workers})
+		report := modelReport{Name: name, Source: m.files.Source, Precision: m.files.Precision, Digest: m.files.Digest,
+			Milliseconds: milliseconds(m.cost, typicalTokens), Workers: m.cost.Workers}
+		if m.fault != nil {
+			report.Attention = m.fault.Error()
+		}
+		r.Models = append(r.Models, report)
 	}
 	slices.SortFunc(r.Models, func(a, b modelReport) int { return strings.Compare(a.Name, b.Name) })
 	names := make([]string, 0, len(mappings))
@@ -234,7 +245,6 @@ func (a *asker) price(r *indexReport, docs *search.Response, words string) {
 			r.Fields = t.Fields()
 		}
 	}
-	query, _ := m.runner.Tokenize(words)
 	for hit := range docs.Hits() {
 		r.Sampled++
 		text := docs.Text(hit, template)
@@ -245,9 +255,7 @@ func (a *asker) price(r *indexReport, docs *search.Response, words string) {
 		if r.Sample == "" {
 			r.Sample = text
 		}
-		if ids, err := m.runner.Tokenize(text); err == nil {
-			r.Tokens += min(len(query)+len(ids)+3, m.files.MaxLength) // [CLS] query [SEP] document [SEP]
-		}
+		r.Tokens += m.tokens(words, text)
 	}
 	r.Window = rule.Window
 	if with := r.Sampled - r.Without; with > 0 {

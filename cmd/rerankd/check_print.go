@@ -21,6 +21,10 @@ func (r *checkReport) print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s at %s\n", r.Engine, r.Cluster)
 	for _, m := range r.Models {
+		if m.Attention != "" {
+			fmt.Fprintf(w, "model %s (!): %s\n", m.Name, m.Attention)
+			continue
+		}
 		fmt.Fprintf(w, "model %s (%s, %s): %.1f ms for a document of %d tokens, %d at a time\n",
 			m.Name, m.Source, m.Precision, m.Milliseconds, typicalTokens, m.Workers)
 	}

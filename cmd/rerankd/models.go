@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/rerank"
 	"github.com/rerankd/rerankd/rerank/model"
 	"github.com/rerankd/rerankd/rerank/onnx"
 	"github.com/rerankd/rerankd/rerank/schedule"
@@ -44,13 +45,35 @@ func (k modelKey) identity() string {
 	return fmt.Sprintf("%+v", k)
 }
 
-// A loadedModel is one model in memory, warm.
+// A loadedModel is one model in memory, warm, or a server that has one.
 type loadedModel struct {
 	key    modelKey
 	files  model.Files // without the contents, which the runner has
-	runner runner      // as it was loaded first; what it says of texts stays true when the model was loaded anew
-	model  *schedule.Model
+	runner runner      // as it was loaded first; what it says of texts stays true when the model was loaded anew. nil: in a server
+	model  scorer
 	cost   schedule.Cost // as it was measured when the model was loaded
+	fault  error         // why a server did not answer then
+}
+
+// A scorer is a model at work.
+type scorer interface {
+	rerank.Scorer
+	Stats() schedule.Stats
+	Cost() schedule.Cost
+	Close()
+}
+
+// tokens are those of a pair, as the model reads it; of a model elsewhere, as many as English usually has.
+func (m *loadedModel) tokens(query, text string) int {
+	if m.runner == nil {
+		return (len(query)+len(text))/4 + 3
+	}
+	q, _ := m.runner.Tokenize(query)
+	t, err := m.runner.Tokenize(text)
+	if err != nil {
+		return 0
+	}
+	return min(len(q)+len(t)+3, m.files.MaxLength) // [CLS] query [SEP] document [SEP]
 }
 
 // loadModel loads and measures a model.

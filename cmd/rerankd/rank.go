@@ -120,6 +120,10 @@ func rank(ctx context.Context, e *environment, o rankOptions, query string, file
 func (o rankOptions) configured(e *environment) (string, config.Model, error) {
 	if o.file == "" {
 		source := cmp.Or(o.model, "embedded")
+		if (config.Model{Source: source}).IsRemote() {
+			return "", config.Model{}, usageError{errors.New("a URL alone does not say how the server is asked"),
+				"put source and protocol under models in a file, and give -c FILE --model NAME"}
+		}
 		return source, config.Model{Source: source, Precision: o.precision, Directory: o.directory}, nil
 	}
 	c, err := e.readConfig(o.file)
@@ -151,6 +155,13 @@ func (o rankOptions) configured(e *environment) (string, config.Model, error) {
 
 // openScorer loads a model for use outside of the proxy: with no deadline to keep, nothing has to be measured first.
 func openScorer(e *environment, name string, c config.Model) (_ rerank.Scorer, close func(), err error) {
+	if c.IsRemote() {
+		s, err := newRemote(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Close, nil
+	}
 	files, err := model.Open(name, c.Source, c.Precision, c.Directory)
 	if err != nil {
 		return nil, nil, err

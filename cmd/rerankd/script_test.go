@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PROXY", freeAddress(env.T().(testing.TB)))
 			env.Setenv("ADMIN", freeAddress(env.T().(testing.TB)))
+			env.Setenv("FAR", freeAddress(env.T().(testing.TB))) // of a second program
 			env.Setenv("NO_COLOR", "1")
 			return nil
 		},

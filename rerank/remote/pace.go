@@ -40,6 +40,13 @@ func (p *pace) tooLong(took time.Duration, n int) {
 	}
 }
 
+// forget begins anew.
+func (p *pace) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.each, p.heard = 0, time.Time{}
+}
+
 func (p *pace) document() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,6 +210,32 @@ func (s *Scorer) Score(ctx context.Context, query string, docs []string) ([]floa
 		err = nil
 	}
 	return scores, err
+}
+
+// What Warm asks.
+const (
+	warmQuery    = "how does a server warm up"
+	warmDocument = "The first answers of a server are slower than the later ones, because memory is fetched and buffers grow to their size. " +
+		"What is measured after them is what a search will meet, and a text of about this length is what it will bring: two or three " +
+		"sentences, as they stand in a catalogue, in the abstract of an article, or in the answer to a question. Longer ones are cut."
+	warmDocuments = 16
+)
+
+// Warm asks the server for the scores of one document, after which a connection is open and the server's first, slow run is over, and then
+// of some, and keeps what those took as the pace. An error says that the server does not answer, or not in this way.
+func (s *Scorer) Warm(ctx context.Context) error {
+	docs := slices.Repeat([]string{warmDocument}, warmDocuments)
+	for _, n := range []int{1, min(s.batch, warmDocuments)} {
+		s.pace.forget()
+		scores, err := s.Score(ctx, warmQuery, docs[:n])
+		if err != nil {
+			return err
+		}
+		if len(scores) < n {
+			return fmt.Errorf("asking %s: %w", s.url, errSilent)
+		}
+	}
+	return nil
 }
 
 // admit says why a search has to be refused.
