@@ -111,7 +111,7 @@ type Model struct {
 	Source string `yaml:"source"`
 	// Precision is fp32, fp16 or int8, where the source has several. Default: what the source has, fp32 first.
 	Precision string `yaml:"precision"`
-	// Directory is where published models lie.
+	// Directory is where published models lie. Default: $RERANKD_MODELS, or rerankd/models among the user's data, as `model pull` puts them.
 	Directory string `yaml:"directory"`
 	// MaxLength is the tokens of a pair at most; what is over is cut. 0, the default, is the model's own.
 	MaxLength int `yaml:"max_length"`

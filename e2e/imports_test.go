@@ -28,6 +28,8 @@ var rooms = []room{
 	{"rerank/reranktest", []string{"rerank"}, "the suite knows the interface, not those who satisfy it"},
 	{"rerank/schedule", []string{"rerank"}, "it is handed a Runner, so that its turns and deadlines are tested without a model"},
 	{"rerank/model", []string{"rerank"}, "finding a model's files needs no runtime, so that the program without cgo can list and check them"},
+	{"rerank/model/hub", []string{"rerank/model"}, "it gets files; who loads a model need not know of a network"},
+	{"rerank/model/hub/hubtest", nil, "a hub for tests speaks the protocol, and knows nobody who reads it"},
 	{"rerank/onnx", []string{"rerank", "rerank/model"}, "it satisfies schedule.Runner without knowing of it: another runtime is another package and nothing more"},
 	{"rerank/remote", []string{"rerank"}, "a server that scores is a Scorer like any other: what becomes of a failure is decided above it"},
 	{"backends", []string{"config"}, "a cluster is a http.RoundTripper: what is done with its answers is not its business"},
@@ -38,7 +40,7 @@ var rooms = []room{
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
 	{
 		"cmd/rerankd",
-		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/onnx"},
+		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/model/hub", "rerank/onnx"},
 		"composition happens here and nowhere else, and no test code comes along",
 	},
 	{"cmd/rerankd/demo", []string{"config", "proxy/...", "rerank/..."}, "the demonstration uses the program's parts; it does not assemble them"},

@@ -9,23 +9,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rerankd/rerankd/rerank/model"
+	"github.com/rerankd/rerankd/rerank/model/hub"
 )
 
 func newModelCmd(e *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "List the models that rerankd knows, or describe one",
+		Short: "Get, list, verify and describe models",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e))
+	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e), newModelPullCmd(e), newModelVerifyCmd(e))
 	return cmd
 }
 
 func newModelListCmd(e *environment) *cobra.Command {
-	return &cobra.Command{
+	var directory string
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the models that are known to work",
+		Short: "List the models that are known to work, and those that are here",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t := newTable("SOURCE", "PARAMETERS", "PRECISIONS", "LENGTH", "LANGUAGES", "LICENSE").numbers(1, 3)
@@ -35,12 +37,42 @@ func newModelListCmd(e *environment) *cobra.Command {
 			if err := t.print(e.stdout); err != nil {
 				return err
 			}
-			_, err := fmt.Fprint(e.stdout, `
-Any other cross-encoder with a BERT or DeBERTa-v2 type graph and one logit loads too: give its directory as source.
+			fmt.Fprint(e.stdout, `
+Any other cross-encoder with one logit loads too, of the BERT, DeBERTa-v2, XLM-RoBERTa and
+ModernBERT kinds: "rerankd model pull OWNER/NAME", or give its directory as source.
 `)
-			return err
+			return listPulled(e, cmp.Or(directory, model.DefaultDirectory(e.lookup)))
 		},
 	}
+	cmd.Flags().StringVar(&directory, "directory", "", "where published models lie")
+	return cmd
+}
+
+// listPulled shows what was pulled into a directory.
+func listPulled(e *environment, directory string) error {
+	dirs := pulled(directory)
+	if len(dirs) == 0 {
+		_, err := fmt.Fprintf(e.stdout, "\nNone was pulled to %s.\n", directory)
+		return err
+	}
+	fmt.Fprintf(e.stdout, "\nIn %s:\n\n", directory)
+	t := newTable("SOURCE", "COMMIT", "PULLED", "GRAPHS", "SIZE").numbers(4)
+	for _, dir := range dirs {
+		l, err := hub.ReadLock(dir)
+		if err != nil {
+			return err
+		}
+		var graphs []string
+		size := int64(0)
+		for _, f := range l.Files {
+			size += f.Size
+			if strings.HasSuffix(f.Path, ".onnx") {
+				graphs = append(graphs, f.Path)
+			}
+		}
+		t.row(l.Repository, l.Commit[:12], l.Pulled.Format("2006-01-02"), strings.Join(graphs, " "), hub.Size(size))
+	}
+	return t.print(e.stdout)
 }
 
 func newModelInfoCmd(e *environment) *cobra.Command {

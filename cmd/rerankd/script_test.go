@@ -31,6 +31,7 @@ import (
 
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/rerank/model"
+	"github.com/rerankd/rerankd/rerank/model/hub/hubtest"
 )
 
 // The scripts in testdata are the program's manual by example. They run the real program, with a model that needs no native library
@@ -59,6 +60,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"cluster":     cmdCluster,
+			"hub":         cmdHub,
 			"signal":      cmdSignal,
 			"certificate": cmdCertificate,
 			"code":        cmdCode,
@@ -240,3 +242,26 @@ func (fakeRunner) Score(ctx context.Context, query, doc []uint32) (float32, erro
 
 func (fakeRunner) Vocabulary() string { return "words" }
 func (fakeRunner) Close() error       { return nil }
+
+// cmdHub starts a model hub that has one model, owner/name, in both precisions; HF_ENDPOINT names it. With the argument "gated" it wants a
+// token that nobody has.
+func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
+	file := func(name string) []byte {
+		content, err := os.ReadFile(filepath.Join("..", "..", "rerank", "onnx", "testdata", "bert", name))
+		ts.Check(err)
+		return content
+	}
+	graph := file("model.onnx")
+	h := &hubtest.Hub{
+		Repository: "owner/name",
+		Files: map[string][]byte{
+			"onnx/model.onnx": graph, "tokenizer.json": file("tokenizer.json"), "config.json": file("config.json"), "README.md": []byte("---\nlicense: mit\n---\n"),
+		},
+		Large: map[string]bool{"onnx/model.onnx": true},
+	}
+	if len(args) > 0 && args[0] == "gated" {
+		h.Gated = true
+	}
+	ts.Defer(h.Start())
+	ts.Setenv("HF_ENDPOINT", h.URL)
+}

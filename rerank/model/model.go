@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,7 +40,7 @@ type Files struct {
 }
 
 // Open finds a model by its source: "embedded" (or ""), the path of a directory, or the name that a model hub gives it
-// ("mixedbread-ai/mxbai-rerank-xsmall-v1"), which is looked for under directory. A path is absolute or begins with a dot.
+// ("mixedbread-ai/mxbai-rerank-xsmall-v1"), which is looked for under directory ("" = [DefaultDirectory]). A path is absolute or begins with a dot.
 //
 // precision chooses among the graphs of a directory; "" takes what is there, FP32 first. Nothing is downloaded.
 func Open(name, source, precision, directory string) (*Files, error) {
@@ -57,7 +58,10 @@ func Open(name, source, precision, directory string) (*Files, error) {
 	if filepath.IsAbs(source) || strings.HasPrefix(source, ".") {
 		return Directory(name, source, precision)
 	}
-	f, err := Directory(name, filepath.Join(directory, filepath.FromSlash(source)), precision)
+	f, err := Directory(name, filepath.Join(cmp.Or(directory, DefaultDirectory(os.LookupEnv)), filepath.FromSlash(source)), precision)
+	if missing, ok := errors.AsType[*NotFoundError](err); ok {
+		missing.Published = source
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +77,31 @@ var graphNames = map[string][]string{
 	FP32: {"model.onnx", "onnx/model.onnx"},
 	FP16: {"onnx/model_fp16.onnx", "model_fp16.onnx"},
 	INT8: {"onnx/model_quantized.onnx", "model_quantized.onnx", "onnx/model_int8.onnx", "model_int8.onnx", "model.onnx", "onnx/model.onnx"},
+}
+
+// GraphPaths are the places where publishers put a graph of a precision, the first that exists being the one that is loaded. A name that
+// may hold any precision is among those of FP32 only.
+func GraphPaths(precision string) []string {
+	paths := slices.Clone(graphNames[precision])
+	if precision == INT8 {
+		paths = slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(graphNames[FP32], p) })
+	}
+	return paths
+}
+
+// DefaultDirectory is where published models lie where nothing else is said: $RERANKD_MODELS, or rerankd/models among the user's data
+// ($XDG_DATA_HOME, by default ~/.local/share), or /var/lib/rerankd/models for a service that has no home.
+func DefaultDirectory(lookup func(string) (string, bool)) string {
+	if dir, ok := lookup("RERANKD_MODELS"); ok && dir != "" {
+		return dir
+	}
+	if data, ok := lookup("XDG_DATA_HOME"); ok && filepath.IsAbs(data) {
+		return filepath.Join(data, "rerankd", "models")
+	}
+	if home, ok := lookup("HOME"); ok && filepath.IsAbs(home) && home != "/" {
+		return filepath.Join(home, ".local", "share", "rerankd", "models")
+	}
+	return "/var/lib/rerankd/models"
 }
 
 // Directory reads a model as it is published: a graph (model.onnx, onnx/model.onnx, onnx/model_quantized.onnx), tokenizer.json and
@@ -201,6 +230,8 @@ type NotFoundError struct {
 	Name  string   // the model's, as in the configuration
 	What  string   // what is missing
 	Tried []string // paths, in the order in which they were tried
+
+	Published string // the name on a hub, where it was looked for as that
 }
 
 func (e *NotFoundError) Error() string {
@@ -209,6 +240,9 @@ func (e *NotFoundError) Error() string {
 
 // Hint says what to do about it, for the person at the terminal.
 func (e *NotFoundError) Hint() string {
+	if e.Published != "" {
+		return "`rerankd model pull " + e.Published + "` gets it from the model hub"
+	}
 	return "a model is a directory with model.onnx, onnx/model.onnx or onnx/model_quantized.onnx, tokenizer.json and config.json, " +
 		"as its publisher lays it out; `source: embedded` needs no files"
 }
