@@ -235,6 +235,9 @@ func (r *ranked) add(ctx context.Context, scorer rerank.Scorer, query string, ba
 		kept, texts = append(kept, d), append(texts, d.text)
 	}
 	logits, err := scorer.Score(ctx, query, texts)
+	if errors.Is(err, rerank.ErrLanguage) {
+		return hintedError{fmt.Errorf("scoring: %w", err), "a model for more languages may be given with --model"}
+	}
 	if err != nil {
 		return fmt.Errorf("scoring: %w", err)
 	}

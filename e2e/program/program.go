@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 type Program struct {
 	URL   string
 	Admin string
+	Kill  func() // ends it with SIGKILL, as the kernel does when there is no memory left
 }
 
 // Serve runs bin/rerankd of this repository, or what RERANKD_BIN names, in front of the node until the test ends. rules are the rest of its
@@ -45,11 +47,16 @@ func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	var killed atomic.Bool
+	p.Kill = func() {
+		killed.Store(true)
+		cmd.Process.Kill()
+	}
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case err := <-ended:
-			if err != nil {
+			if err != nil && !killed.Load() {
 				t.Errorf("rerankd ended with %v", err)
 			}
 		case <-time.After(30 * time.Second):
