@@ -21,9 +21,12 @@ REPORT := $(CACHE)/differential.txt
 CLUSTER ?=
 DATA    ?=
 
+# A comma within a function's argument.
+, := ,
+
 .PHONY: help
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools-present
 tools-present:
@@ -86,6 +89,28 @@ fuzz: natives ## Fuzz everything that parses or splices, FUZZTIME each (default 
 .PHONY: bench
 bench: build ## Measure overhead beside nginx, streaming memory, and milliseconds per document
 	go run ./e2e/bench -rerankd bin/rerankd
+
+# What inference is compared with, and on: an environment of pinned packages, and models made in it. About 7 GB, for PyTorch's sake; where pip is
+# set up with an index of PyTorch's CPU builds it takes those, and needs 2 GB.
+ENVIRONMENT := $(CACHE)/bench/inference
+MODELS      := $(CACHE)/bench/models
+
+$(ENVIRONMENT)/complete: e2e/bench/inference-requirements.txt
+	@command -v python3 >/dev/null || { echo "make: python3 is missing; on Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	python3 -m venv --clear $(ENVIRONMENT)
+	$(ENVIRONMENT)/bin/pip install --disable-pip-version-check -r $<
+	@touch $@
+
+$(MODELS)/complete: e2e/bench/models.py $(ENVIRONMENT)/complete
+	@rm -rf $(MODELS)
+	$(ENVIRONMENT)/bin/python e2e/bench/models.py $(MODELS)
+	@touch $@
+
+# PARTS: sidebyside, exact, concurrent, seen, overload. SHAPES: minilm, xsmall. PRECISIONS: int8, fp32.
+.PHONY: bench-inference
+bench-inference: build $(MODELS)/complete ## Measure inference beside Python, under load and overload   [PARTS=…] [SHAPES=…] [PRECISIONS=…]
+	go run ./e2e/bench -rerankd bin/rerankd -python $(ENVIRONMENT)/bin/python -models $(MODELS) -rounds 7 \
+	  -parts $(or $(PARTS),sidebyside$(,)exact$(,)concurrent$(,)seen$(,)overload) -shapes $(or $(SHAPES),minilm) -precisions $(or $(PRECISIONS),int8$(,)fp32)
 
 .PHONY: clean
 clean: ## Remove what was built (downloads in .cache stay)

@@ -16,9 +16,11 @@ func describeMachine(ctx context.Context, out io.Writer, o options) {
 	fmt.Fprintf(out, "%s, %d × %s, Linux %s\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(),
 		field("/proc/cpuinfo", "model name"), firstLine(os.ReadFile("/proc/sys/kernel/osrelease")))
 	fmt.Fprintf(out, "- %s\n", firstLine(exec.CommandContext(ctx, o.rerankd, "version").Output()))
-	fmt.Fprintf(out, "- %s\n", firstLine(exec.CommandContext(ctx, "nginx", "-v").CombinedOutput()))
-	wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput() // It ends with 1, whatever it is asked.
-	fmt.Fprintf(out, "- %s\n", firstLine(wrk, nil))
+	if len(missingTools("nginx", "wrk")) == 0 {
+		fmt.Fprintf(out, "- %s\n", firstLine(exec.CommandContext(ctx, "nginx", "-v").CombinedOutput()))
+		wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput() // It ends with 1, whatever it is asked.
+		fmt.Fprintf(out, "- %s\n", firstLine(wrk, nil))
+	}
 	fmt.Fprintf(out, "- %d rounds: median (least–greatest); load average before the run: %s\n", o.rounds, firstLine(os.ReadFile("/proc/loadavg")))
 }
 

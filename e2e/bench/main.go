@@ -2,6 +2,10 @@
 // while a gigabyte streams through, and the time of reranking beside a padded batch in Python. It prints Markdown.
 //
 //	make bench
+//	make bench-inference
+//
+// The second measures inference: models of known shapes beside the Python libraries that one would use instead, scores against the reference,
+// many searches at once, and overload.
 //
 // Nothing here is a test: no figure fails anything. Each figure is the median of several rounds with the least and the greatest beside
 // it, the contenders take turns within a round, and the ratio is of figures of the same round. All traffic stays on the loopback interface.
@@ -16,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -28,6 +33,19 @@ type options struct {
 	duration time.Duration // of one measurement under load
 	stream   int64         // bytes
 	searches int           // a round
+
+	// Of the measurements of inference.
+	models     string // the directory that models.py filled
+	shapes     string // of models, separated by commas
+	precisions string // likewise
+}
+
+// texts is where the sentences are that documents are made of.
+func (o options) texts() string { return filepath.Join(o.models, "texts.json") }
+
+// progress says what is being done, beside the figures.
+func (o options) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
 }
 
 func main() {
@@ -38,7 +56,10 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "how `long` one measurement under load takes")
 	flag.Int64Var(&o.stream, "stream", 1<<30, "how many `bytes` are streamed")
 	flag.IntVar(&o.searches, "searches", 10, "how `many` searches of 50 hits a round")
-	parts := flag.String("parts", "wire,overhead,streaming,ranking", "which `parts` to run, in this order")
+	flag.StringVar(&o.models, "models", ".cache/bench/models", "the `directory` of the models whose inference is measured")
+	flag.StringVar(&o.shapes, "shapes", "minilm,xsmall", "which of the `models`")
+	flag.StringVar(&o.precisions, "precisions", "int8,fp32", "which of their `precisions`")
+	parts := flag.String("parts", "wire,overhead,streaming,ranking", "which `parts` to run, in this order; also sidebyside, concurrent, exact, seen, overload")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -53,9 +74,6 @@ func run(ctx context.Context, out io.Writer, o options, parts []string) error {
 	if _, err := os.Stat(o.rerankd); err != nil {
 		return fmt.Errorf("%w\nbench: hint: make build", err)
 	}
-	if missing := missingTools("taskset", "nginx", "wrk"); len(missing) > 0 {
-		return fmt.Errorf("%s missing\nbench: hint: apt-get install util-linux nginx-light wrk", strings.Join(missing, ", "))
-	}
 	dir, err := os.MkdirTemp("", "rerankd-bench-")
 	if err != nil {
 		return err
@@ -63,7 +81,8 @@ func run(ctx context.Context, out io.Writer, o options, parts []string) error {
 	defer os.RemoveAll(dir)
 
 	describeMachine(ctx, out, o)
-	all := map[string]func(context.Context, io.Writer, string, options) error{"wire": wire, "overhead": overhead, "streaming": streaming, "ranking": ranking}
+	all := map[string]func(context.Context, io.Writer, string, options) error{"wire": wire, "overhead": overhead, "streaming": streaming, "ranking": ranking,
+		"sidebyside": each(subject.sidebyside), "concurrent": each(subject.concurrent), "exact": each(subject.exact), "seen": each(subject.seen), "overload": overload}
 	for _, part := range parts {
 		measure, ok := all[part]
 		if !ok {

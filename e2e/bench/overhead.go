@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,9 @@ type contender struct {
 
 // overhead compares rerankd with nginx before one upstream. Load and upstream have core 0, the proxy has core 1 to itself.
 func overhead(ctx context.Context, out io.Writer, dir string, o options) error {
+	if missing := missingTools("taskset", "nginx", "wrk"); len(missing) > 0 {
+		return fmt.Errorf("%s missing\nbench: hint: apt-get install util-linux nginx-light wrk", strings.Join(missing, ", "))
+	}
 	files := map[string][]byte{}
 	for _, size := range []int{512, 10 << 10, 100 << 10} {
 		files["bench/_doc/"+strconv.Itoa(size)] = bytes.Repeat([]byte("x"), size)
@@ -43,7 +47,7 @@ func overhead(ctx context.Context, out io.Writer, dir string, o options) error {
 		return err
 	}
 	defer nginx.stop()
-	rerankd, rerankdURL, err := startRerankd(ctx, dir, "1", direct, o)
+	rerankd, rerankdURL, err := startRerankd(ctx, dir, setting{core: "1", window: hits}, direct, o)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,10 @@ import tokenizers
 
 
 class Model:
-    def __init__(self, graph, tokenizer, max_length):
-        self.session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    def __init__(self, graph, tokenizer, max_length, threads=0):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0 is its own choice
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.tokenizer = tokenizers.Tokenizer.from_file(tokenizer)
         self.tokenizer.enable_truncation(max_length, strategy="longest_first")
         self.tokenizer.enable_padding()

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,9 +39,9 @@ func ranking(ctx context.Context, out io.Writer, dir string, o options) error {
 	}
 
 	var answer atomic.Pointer[[]byte]
-	cluster := httptest.NewServer(fakeCluster(&answer))
+	cluster := startCluster(0, func() []byte { return *answer.Load() })
 	defer cluster.Close()
-	rerankd, url, err := startRerankd(ctx, dir, "", cluster.URL, o)
+	rerankd, url, err := startRerankd(ctx, dir, setting{window: hits}, cluster.URL, o)
 	if err != nil {
 		return err
 	}
@@ -72,9 +67,9 @@ func ranking(ctx context.Context, out io.Writer, dir string, o options) error {
 		if other == nil {
 			continue
 		}
-		results, err := other.rank(part)
-		if err != nil {
-			return fmt.Errorf("ranking in Python: %w", err)
+		var results []result
+		if err := other.ask(part, &results); err != nil {
+			return err
 		}
 		for i, result := range results {
 			if len(theirs) <= i {
@@ -132,22 +127,6 @@ func countTokens(files *model.Files, all []judgement) (int, error) {
 	return sum, nil
 }
 
-// fakeCluster answers every search at once with what it is told to.
-func fakeCluster(answer *atomic.Pointer[[]byte]) http.Handler {
-	reply := func(body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Elastic-Product", "Elasticsearch")
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, body)
-		}
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/{$}", reply(`{"name":"bench","version":{"number":"8.19.16"},"tagline":"You Know, for Search"}`))
-	mux.HandleFunc("/{index}/_mapping", reply(`{"bench":{"mappings":{"properties":{"text":{"type":"text"}}}}}`))
-	mux.HandleFunc("/bench/_search", func(w http.ResponseWriter, r *http.Request) { reply(string(*answer.Load()))(w, r) })
-	return mux
-}
-
 // awaitRanking searches until the answer is ranked: what rerankd needs to know of the index, it asks for at the first search.
 func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) error {
 	var err error
@@ -164,40 +143,11 @@ func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte
 func searchOnce(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) ([]float64, error) {
 	body := searchAnswer(j)
 	answer.Store(&body)
-	request := fmt.Sprintf(`{"size":%d,"query":{"match":{"text":%q}}}`, hits, j.Query)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/bench/_search", strings.NewReader(request))
+	a, err := ask(ctx, http.DefaultClient, url, j.Query, 0, len(j.Docs))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	var page struct {
-		Hits struct {
-			Hits []struct {
-				ID    string  `json:"_id"`
-				Score float64 `json:"_score"`
-			} `json:"hits"`
-		} `json:"hits"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
-		return nil, fmt.Errorf("reading the page: %w", err)
-	}
-	if said := resp.Header.Get("X-Rerank"); !strings.HasPrefix(said, "applied") || !strings.Contains(said, fmt.Sprintf("scored=%d", hits)) || len(page.Hits.Hits) != hits {
-		return nil, fmt.Errorf("%d hits, X-Rerank: %s; want %d, applied, all scored", len(page.Hits.Hits), said, hits)
-	}
-	scores := make([]float64, hits)
-	for _, hit := range page.Hits.Hits {
-		id, err := strconv.Atoi(hit.ID)
-		if err != nil || id < 0 || id >= hits {
-			return nil, fmt.Errorf("a hit %q that the cluster did not have", hit.ID)
-		}
-		scores[id] = hit.Score
-	}
-	return scores, nil
+	return a.inOrder(len(j.Docs))
 }
 
 // search takes one round: the mean over its searches.
@@ -240,14 +190,6 @@ func greatestDifference(a, b [][]float64) float64 {
 	return most
 }
 
-// padded is padded.py, started once: what one would write in Python around the same model.
-type padded struct {
-	cmd      *exec.Cmd
-	in       io.WriteCloser
-	out      *json.Decoder
-	versions string
-}
-
 // A result is one way's answer to one round.
 type result struct {
 	Name         string      `json:"name"`
@@ -256,46 +198,11 @@ type result struct {
 	Scores       [][]float64 `json:"scores"`
 }
 
-func startPadded(ctx context.Context, dir, python string, files *model.Files) (*padded, error) {
-	if _, err := os.Stat(python); err != nil {
-		return nil, err
-	}
+// startPadded runs padded.py: what one would write in Python around the same model.
+func startPadded(ctx context.Context, dir, interpreter string, files *model.Files) (*python, error) {
 	graph, tokenizer := filepath.Join(dir, "model.onnx"), filepath.Join(dir, "tokenizer.json")
 	if err := errors.Join(os.WriteFile(graph, files.Graph, 0o600), os.WriteFile(tokenizer, files.Tokenizer, 0o600)); err != nil {
 		return nil, err
 	}
-	p := &padded{cmd: exec.CommandContext(ctx, python, "e2e/bench/padded.py", graph, tokenizer, strconv.Itoa(files.MaxLength))}
-	said := new(bytes.Buffer)
-	p.cmd.Stderr = said
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	p.in, p.out = in, json.NewDecoder(out)
-	if err := p.out.Decode(&p.versions); err != nil {
-		_ = p.close()
-		return nil, fmt.Errorf("starting padded.py: %w\n%s", err, said)
-	}
-	return p, nil
-}
-
-func (p *padded) rank(part []judgement) ([]result, error) {
-	if err := json.NewEncoder(p.in).Encode(part); err != nil {
-		return nil, err
-	}
-	var results []result
-	err := p.out.Decode(&results)
-	return results, err
-}
-
-func (p *padded) close() error {
-	p.in.Close()
-	return p.cmd.Wait()
+	return startPython(ctx, interpreter, "e2e/bench/padded.py", graph, tokenizer, strconv.Itoa(files.MaxLength))
 }

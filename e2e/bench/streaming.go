@@ -16,7 +16,7 @@ const goalGrowth = 8 // MB
 func streaming(ctx context.Context, out io.Writer, dir string, o options) error {
 	upstream := httptest.NewServer(http.HandlerFunc(swallowAndPour))
 	defer upstream.Close()
-	rerankd, url, err := startRerankd(ctx, dir, "", upstream.URL, o)
+	rerankd, url, err := startRerankd(ctx, dir, setting{window: hits}, upstream.URL, o)
 	if err != nil {
 		return err
 	}

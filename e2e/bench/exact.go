@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"github.com/rerankd/rerankd/rerank/schedule"
+)
+
+// goalReference is how far an fp32 logit may be from PyTorch's.
+const goalReference = 1e-4
+
+// exact compares scores: with the reference, and with themselves from load to load, from page to page and from start to start.
+func (s subject) exact(ctx context.Context, out io.Writer, dir string, o options) error {
+	o.progress("%v: comparing scores", s)
+	texts, err := openCorpus(o.texts(), 2)
+	if err != nil {
+		return err
+	}
+	j := texts.searches(1, window)[0]
+	first, err := s.fresh(ctx, j)
+	if err != nil {
+		return err
+	}
+	again, err := s.fresh(ctx, j)
+	if err != nil {
+		return err
+	}
+	backwards := judgement{j.Query, slices.Clone(j.Docs[window/2:])} // a half of them, the last first
+	slices.Reverse(backwards.Docs)
+	company, err := s.fresh(ctx, backwards)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(company)
+
+	var served [2][]float64 // by the program, started twice: a page of all, and two pages of a half each
+	for k := range served {
+		if served[k], err = s.pages(ctx, dir, o, j, []int{window, window / 2}[k]); err != nil {
+			return err
+		}
+	}
+
+	others, err := s.contenders(ctx, o)
+	if err != nil {
+		return err
+	}
+	reference := request{Way: "reference", Batch: 1, AtOnce: 1, Searches: []judgement{j}}
+	name, goal := "PyTorch", goalReference
+	if s.precision != "fp32" {
+		reference.Way, name, goal = "single", "ONNX Runtime in Python, one pair a run", 0
+	}
+	_, expected, err := once(others, reference)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n### %s, %s: scores\n\n| compared with rerankd in process | greatest difference of %d logits (they are from %s to %s) |\n|---|---|\n",
+		s.name, s.precision, window, figure(slices.Min(first)), figure(slices.Max(first)))
+	for _, row := range []struct {
+		name string
+		got  []float64
+		goal float64
+	}{
+		{name, expected, goal},
+		{"itself, loaded anew", again, 0},
+		{"itself, half of the documents in the opposite order", append(slices.Clone(first[:window/2]), company...), 0},
+		{"the program, one page", served[0], 0},
+		{"the program, started anew, two pages", served[1], 0},
+	} {
+		most := greatestDifference([][]float64{first}, [][]float64{row.got})
+		fmt.Fprintf(out, "| %s | %.2g (goal ≤ %g: %s) |\n", row.name, most, row.goal, against(most, row.goal))
+	}
+	return others.close()
+}
+
+// fresh scores a search by a model that is newly loaded.
+func (s subject) fresh(ctx context.Context, j judgement) ([]float64, error) {
+	scheduled, err := s.warm(ctx, schedule.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer scheduled.Close()
+	return scoreAll(ctx, scheduled, j)
+}
+
+// pages are the scores that a newly started program shows, in pages of a size, in the cluster's order.
+func (s subject) pages(ctx context.Context, dir string, o options, j judgement, size int) ([]float64, error) {
+	var answer atomic.Pointer[[]byte]
+	cluster := startCluster(0, func() []byte { return *answer.Load() })
+	defer cluster.Close()
+	program, url, err := startRerankd(ctx, dir, setting{source: s.directory, precision: s.precision, window: window}, cluster.URL, o)
+	if err != nil {
+		return nil, err
+	}
+	defer program.stop()
+	if err := awaitRanking(ctx, url, &answer, judgement{"warm up", j.Docs[:2]}); err != nil {
+		return nil, err
+	}
+	body := searchAnswer(j)
+	answer.Store(&body)
+	var all answered
+	for from := 0; from < window; from += size {
+		page, err := ask(ctx, http.DefaultClient, url, j.Query, from, size)
+		if err != nil {
+			return nil, err
+		}
+		all.ids, all.scores = append(all.ids, page.ids...), append(all.scores, page.scores...)
+		if from == 0 {
+			all.said = page.said
+		}
+	}
+	scores, err := all.inOrder(window)
+	for i := range scores {
+		scores[i] = float64(float32(scores[i])) // It is written with as many digits as tell a float32 from all others.
+	}
+	return scores, err
+}
