@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,5 +79,62 @@ func TestTextsAreTheSameEveryTime(t *testing.T) {
 	}
 	if got := len(answer.Hits.Hits); got != hits {
 		t.Errorf("got %d hits, want %d", got, hits)
+	}
+}
+
+func TestQuantileAndWithin(t *testing.T) {
+	took := []float64{5, 1, 4, 2, 3}
+	for share, want := range map[float64]float64{0: 1, 0.5: 3, 0.99: 5, 1: 5} {
+		if got := quantile(took, share); got != want {
+			t.Errorf("quantile %v: got %v, want %v", share, got, want)
+		}
+	}
+	if got := within(took, 2); got != 40 {
+		t.Errorf("within 2: got %v %%, want 40", got)
+	}
+}
+
+func TestAnsweredTellsWhatWasDone(t *testing.T) {
+	for _, test := range []struct {
+		said   string
+		reason string
+		scored int
+	}{
+		{`applied; model="small"; window=40; scored=38; ms=291`, "applied", 38},
+		{`applied; model="small"; window=40; scored=38; model="large"; window=10; scored=4; ms=291`, "applied", 42},
+		{"skipped; reason=busy", "busy", 0},
+	} {
+		a := answered{said: test.said}
+		if a.reason() != test.reason || a.scored() != test.scored {
+			t.Errorf("%s: got %s and %d documents, want %s and %d", test.said, a.reason(), a.scored(), test.reason, test.scored)
+		}
+	}
+	a := answered{said: `applied; model="small"; window=2; scored=2; ms=1`, ids: []string{"1", "0"}, scores: []float64{7, 5}}
+	got, err := a.inOrder(2)
+	if diff := cmp.Diff([]float64{5, 7}, got); diff != "" || err != nil {
+		t.Errorf("in the cluster's order: %v (-want +got):\n%s", err, diff)
+	}
+	if _, err := a.inOrder(3); err == nil {
+		t.Error("two hits of three in order: got no error")
+	}
+}
+
+func TestDocumentsAreAsLongAsTextsAre(t *testing.T) {
+	sum, longest := 0, 0
+	for k := range window {
+		n := length((float64(k) + 0.5) / window)
+		sum, longest = sum+n, max(longest, n)
+	}
+	// In words, of which each is 1.3 tokens or so.
+	if mean := sum / window; mean < 75 || mean > 90 || longest < 350 {
+		t.Errorf("got %d words on average and %d in the longest; want 75 to 90, and 350 or more", mean, longest)
+	}
+	c, other := &corpus{sentences: []string{"One is here.", "Two are there now."}, random: rand.New(rand.NewPCG(1, 0))}, &corpus{sentences: []string{"One is here.", "Two are there now."}, random: rand.New(rand.NewPCG(1, 0))}
+	a, b := c.searches(2, 10), other.searches(2, 10)
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Errorf("the same seed gives other searches:\n%s", diff)
+	}
+	if len(a) != 2 || len(a[0].Docs) != 10 || cmp.Equal(a[0].Docs, a[1].Docs) {
+		t.Errorf("got %d searches, the first of %d documents; want 2 different ones of 10", len(a), len(a[0].Docs))
 	}
 }
