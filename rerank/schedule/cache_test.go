@@ -251,3 +251,18 @@ func TestEndlessText(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRemembered measures the same query again: 100 documents of 600 bytes whose scores are known.
+func BenchmarkRemembered(b *testing.B) {
+	m := schedule.New(letters{}, schedule.Options{Caches: schedule.NewCaches(64<<20, 32<<20)})
+	defer m.Close()
+	docs := make([]string, 100)
+	for i := range docs {
+		docs[i] = fmt.Sprintf("%d %s", i, strings.Repeat("six hundred ", 50))
+	}
+	for b.Loop() {
+		if scores, err := m.Score(b.Context(), "what was asked before", docs); len(scores) != len(docs) || err != nil {
+			b.Fatalf("got %v, %v, want %d scores", scores, err, len(docs))
+		}
+	}
+}
