@@ -109,7 +109,8 @@ type Model struct {
 	// config.json, the name of a published model, looked for under Directory, or the http or https URL of a rerank server. A URL without a
 	// path gets the one of its protocol, any other is taken as it is.
 	Source string `yaml:"source"`
-	// Precision is fp32, fp16 or int8, where the source has several. Default: what the source has, fp32 first.
+	// Precision is fp32, fp16 or int8, where the source has several. Default: int8 where the processor has instructions
+	// for it (AVX512-VNNI, AVX-VNNI, AMX, ARM's dot products), fp32 elsewhere; which and why is logged.
 	Precision string `yaml:"precision"`
 	// Directory is where published models lie. Default: $RERANKD_MODELS, or rerankd/models among the user's data, as `model pull` puts them.
 	Directory string `yaml:"directory"`

@@ -15,11 +15,11 @@ import (
 func newModelCmd(e *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "Get, list, verify and describe models",
+		Short: "Get, list, verify, describe and measure models",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e), newModelPullCmd(e), newModelVerifyCmd(e))
+	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e), newModelPullCmd(e), newModelVerifyCmd(e), newModelBenchCmd(e))
 	return cmd
 }
 
@@ -95,7 +95,20 @@ func newModelInfoCmd(e *environment) *cobra.Command {
 			}
 			t := newTable()
 			t.row("source", f.Source)
-			t.row("precision", f.Precision)
+			if l, err := hub.ReadLock(f.Source); err == nil {
+				t.row("commit", fmt.Sprintf("%s of %s", l.Commit, l.Repository))
+			}
+			precision := f.Precision
+			for _, note := range []string{f.Choice, f.Warning} {
+				if note != "" {
+					precision += ": " + note
+				}
+			}
+			t.row("precision", precision)
+			if a := f.Architecture(); a != "" {
+				t.row("architecture", a)
+			}
+			t.row("languages", cmp.Or(f.Languages, "not said in its files"))
 			t.row("length", fmt.Sprintf("%d tokens of a query and a document together", f.MaxLength))
 			t.row("license", cmp.Or(f.License, "not said in its files"))
 			t.row("digest", "sha256:"+f.Digest)

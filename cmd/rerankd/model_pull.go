@@ -53,7 +53,7 @@ token that "hf auth login" has left) opens gated models, HTTPS_PROXY and NO_PROX
 type pullOptions struct{ precision, revision, to string }
 
 func pull(ctx context.Context, e *environment, o pullOptions, name string) error {
-	precisions := []string{model.INT8, model.FP32, model.FP16}
+	precisions, _ := model.Preferred()
 	switch o.precision {
 	case "":
 	case model.FP32, model.FP16, model.INT8:

@@ -98,6 +98,10 @@ func (p *program) loadModel(ctx context.Context, name string, f *model.Files, ke
 		m.Close()
 		return nil, fmt.Errorf("warming the model: %w", err)
 	}
+	p.logger.Info("model loaded", "model", name, "is", f.Identity(), "why", f.Choice, "ms_per_document", milliseconds(cost, typicalTokens))
+	if f.Warning != "" {
+		p.logger.Warn(f.Warning, "model", name)
+	}
 	l := &loadedModel{key: key, files: *f, runner: r, model: m, cost: cost}
 	l.files.Graph, l.files.Tokenizer, l.files.Config = nil, nil, nil
 	return l, nil

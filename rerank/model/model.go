@@ -32,7 +32,12 @@ type Files struct {
 	Tokenizer []byte // tokenizer.json
 	Config    []byte // config.json
 	Precision string // of most of the weights: FP32, FP16 or INT8
-	Digest    string // SHA-256 of the graph in lower-case hexadecimal; weights in files beside the graph are not part of it
+	Choice    string // why that precision, where the source has several and none was asked for; else ""
+	Warning   string // what is to be said against it; else ""
+
+	// Digest is the SHA-256 of the graph in lower-case hexadecimal. Where weights are in files beside the graph, it is that of the lines
+	// "DIGEST PATH" of the graph and of each of those files.
+	Digest    string
 	Source    string // "embedded", or the directory
 	License   string // SPDX identifier, or "" where the files do not say
 	Languages string // that it was made for: "English", or codes as "zh, en", or "multilingual"; "" where nothing says
@@ -42,7 +47,7 @@ type Files struct {
 // Open finds a model by its source: "embedded" (or ""), the path of a directory, or the name that a model hub gives it
 // ("mixedbread-ai/mxbai-rerank-xsmall-v1"), which is looked for under directory ("" = [DefaultDirectory]). A path is absolute or begins with a dot.
 //
-// precision chooses among the graphs of a directory; "" takes what is there, FP32 first. Nothing is downloaded.
+// precision chooses among the graphs of a directory; "" takes what this processor is fastest with ([Preferred]). Nothing is downloaded.
 func Open(name, source, precision, directory string) (*Files, error) {
 	if source == "" || source == "embedded" {
 		f, err := Embedded()
@@ -112,7 +117,16 @@ func Directory(name, dir, precision string) (*Files, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, &NotFoundError{Name: name, What: "directory", Tried: []string{dir}}
 	}
-	path, err := findGraph(name, dir, precision)
+	return directory(name, dir, precision, int8Instructions())
+}
+
+// directory is Directory on a processor with these instructions for int8.
+func directory(name, dir, precision, instructions string) (*Files, error) {
+	precisions, why := preferred(instructions)
+	if precision != "" {
+		precisions = []string{precision}
+	}
+	path, err := findGraph(name, dir, precisions)
 	if err != nil {
 		return nil, err
 	}
@@ -120,8 +134,15 @@ func Directory(name, dir, precision string) (*Files, error) {
 	if f.Digest, f.Precision, err = describe(path); err != nil {
 		return nil, fmt.Errorf("model %q: reading the graph %s: %w", name, path, err)
 	}
-	if precision != "" && precision != f.Precision {
+	switch {
+	case precision != "" && precision != f.Precision:
 		return nil, fmt.Errorf("model %q: %s is %s, not %s", name, path, f.Precision, precision)
+	case precision == "" && f.Precision == precisions[0]:
+		f.Choice = why
+	case f.Precision == INT8 && instructions == "":
+		f.Warning = "this processor has no instructions for int8: fp32 would be faster, and exact"
+	case f.Precision == FP16:
+		f.Warning = "processors compute in fp32: an fp16 graph is slower on them"
 	}
 	if f.Tokenizer, err = readFile(name, dir, "tokenizer.json"); err != nil {
 		return nil, err
@@ -140,15 +161,13 @@ func Directory(name, dir, precision string) (*Files, error) {
 	return f, nil
 }
 
-func findGraph(name, dir, precision string) (string, error) {
+func findGraph(name, dir string, precisions []string) (string, error) {
 	var candidates []string
-	switch precision {
-	case "":
-		candidates = append(append(append(candidates, graphNames[FP32]...), graphNames[INT8]...), graphNames[FP16]...)
-	case FP32, FP16, INT8:
-		candidates = graphNames[precision]
-	default:
-		return "", fmt.Errorf("model %q: precision %q is none of fp32, fp16, int8", name, precision)
+	for _, p := range precisions {
+		if graphNames[p] == nil {
+			return "", fmt.Errorf("model %q: precision %q is none of fp32, fp16, int8", name, p)
+		}
+		candidates = append(candidates, graphNames[p]...)
 	}
 	tried := make([]string, 0, len(candidates))
 	for _, c := range candidates {
@@ -176,20 +195,70 @@ func readFile(name, dir, file string) ([]byte, error) {
 	return data, nil
 }
 
-// describe reads a graph once for its digest, and its headers for the precision of its weights.
+// describe reads a graph, and the weights beside it, once for their digest, and its headers for the precision of its weights.
 func describe(path string) (digest, precision string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", "", err
 	}
 	defer file.Close()
-	sum := sha256.New()
-	size, err := io.Copy(sum, file)
+	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return "", "", err
 	}
-	precision, err = weightPrecision(file, size)
-	return hex.EncodeToString(sum.Sum(nil)), precision, err
+	precision, beside, err := weights(file, size)
+	if err != nil {
+		return "", "", err
+	}
+	if digest, err = fileDigest(path); err != nil || len(beside) == 0 {
+		return digest, precision, err
+	}
+	all := sha256.New()
+	fmt.Fprintf(all, "%s %s\n", digest, filepath.Base(path))
+	slices.Sort(beside)
+	for _, b := range beside {
+		if !filepath.IsLocal(filepath.FromSlash(b)) {
+			return "", "", fmt.Errorf("its weights are in %q, outside of its directory", b)
+		}
+		d, err := fileDigest(filepath.Join(filepath.Dir(path), filepath.FromSlash(b)))
+		if err != nil {
+			return "", "", fmt.Errorf("reading its weights: %w", err)
+		}
+		fmt.Fprintf(all, "%s %s\n", d, b)
+	}
+	return hex.EncodeToString(all.Sum(nil)), precision, nil
+}
+
+// Architecture says in one line what config.json says of the model's shape; "" where it says nothing.
+func (f *Files) Architecture() string {
+	var c struct {
+		Type       string `json:"model_type"`
+		Layers     int    `json:"num_hidden_layers"`
+		Width      int    `json:"hidden_size"`
+		Vocabulary int    `json:"vocab_size"`
+	}
+	if err := json.Unmarshal(f.Config, &c); err != nil || c.Type == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, %d layers, %d wide, %d tokens in its vocabulary", c.Type, c.Layers, c.Width, c.Vocabulary)
+}
+
+func fileDigest(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Identity tells a model from any other in one line: for logs, and for people.
+func (f *Files) Identity() string {
+	return fmt.Sprintf("%s %s sha256:%.12s", cmp.Or(f.Source, f.Name), f.Precision, f.Digest)
 }
 
 // maxLength is how many tokens the model takes: its position embeddings, or less where the tokenizer's settings say so.

@@ -24,7 +24,7 @@ func TestEmbedded(t *testing.T) {
 	if got, want := len(f.Graph), embeddedSize; got != want {
 		t.Errorf("got a graph of %d bytes, want %d", got, want)
 	}
-	precision, err := weightPrecision(bytes.NewReader(f.Graph), int64(len(f.Graph)))
+	precision, _, err := weights(bytes.NewReader(f.Graph), int64(len(f.Graph)))
 	if err != nil || precision != f.Precision {
 		t.Errorf("got weights of precision %q, %v, want %q", precision, err, f.Precision)
 	}
@@ -81,7 +81,7 @@ func graph(dataType uint64, n int) []byte {
 func TestWeightPrecision(t *testing.T) {
 	for dataType, want := range map[uint64]string{1: FP32, 2: INT8, 3: INT8, 10: FP16} {
 		g := graph(dataType, 100)
-		if got, err := weightPrecision(bytes.NewReader(g), int64(len(g))); err != nil || got != want {
+		if got, _, err := weights(bytes.NewReader(g), int64(len(g))); err != nil || got != want {
 			t.Errorf("data type %d: got %q, %v, want %q", dataType, got, err, want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestWhatIsNoGraph(t *testing.T) {
 		"empty": nil, "text": []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0"), "page": []byte("<!doctype html><title>404"),
 		"half": whole[:len(whole)/2], "one byte short": whole[:len(whole)-1], "no weights": {8, 8},
 	} {
-		if got, err := weightPrecision(bytes.NewReader(data), int64(len(data))); err == nil || !strings.Contains(err.Error(), "not an ONNX graph") {
+		if got, _, err := weights(bytes.NewReader(data), int64(len(data))); err == nil || !strings.Contains(err.Error(), "not an ONNX graph") {
 			t.Errorf("%s: got %q, %v, want an error that says it is no graph", name, got, err)
 		}
 	}
@@ -104,9 +104,9 @@ func FuzzWeightPrecision(f *testing.F) {
 	f.Add(graph(3, 10)[:100])
 	f.Add([]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := weightPrecision(bytes.NewReader(data), int64(len(data)))
-		if (err == nil) != (got == FP32 || got == FP16 || got == INT8) {
-			t.Errorf("got %q, %v", got, err)
+		got, beside, err := weights(bytes.NewReader(data), int64(len(data)))
+		if (err == nil) != (got == FP32 || got == FP16 || got == INT8) || len(beside) > len(data) {
+			t.Errorf("got %q, %q, %v", got, beside, err)
 		}
 	})
 }
@@ -137,23 +137,31 @@ func TestDirectory(t *testing.T) {
 		graphs        map[string]string
 		precision     string
 		path, measure string
+		instructions  string
 	}{
-		{"at the top", map[string]string{"model.onnx": fp32}, "", "model.onnx", FP32},
-		{"at the top, in int8", map[string]string{"model.onnx": int8}, "", "model.onnx", INT8},
-		{"at the top, int8 asked for", map[string]string{"model.onnx": int8}, INT8, "model.onnx", INT8},
-		{"as published", both, "", "onnx/model.onnx", FP32},
-		{"as published, fp32", both, FP32, "onnx/model.onnx", FP32},
-		{"as published, int8", both, INT8, "onnx/model_quantized.onnx", INT8},
-		{"as published, fp16", both, FP16, "onnx/model_fp16.onnx", FP16},
-		{"only the small one was fetched", map[string]string{"onnx/model_quantized.onnx": int8}, "", "onnx/model_quantized.onnx", INT8},
+		{"at the top", map[string]string{"model.onnx": fp32}, "", "model.onnx", FP32, "VNNI"},
+		{"at the top, in int8", map[string]string{"model.onnx": int8}, "", "model.onnx", INT8, "VNNI"},
+		{"at the top, int8 asked for", map[string]string{"model.onnx": int8}, INT8, "model.onnx", INT8, ""},
+		{"as published, on a processor with instructions for int8", both, "", "onnx/model_quantized.onnx", INT8, "VNNI"},
+		{"as published, on one without", both, "", "onnx/model.onnx", FP32, ""},
+		{"as published, fp32", both, FP32, "onnx/model.onnx", FP32, "VNNI"},
+		{"as published, int8", both, INT8, "onnx/model_quantized.onnx", INT8, ""},
+		{"as published, fp16", both, FP16, "onnx/model_fp16.onnx", FP16, "VNNI"},
+		{"only the small one was fetched", map[string]string{"onnx/model_quantized.onnx": int8}, "", "onnx/model_quantized.onnx", INT8, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := map[string]string{"tokenizer.json": "{}", "config.json": config}
 			maps.Copy(files, c.graphs)
 			dir := published(t, files)
-			f, err := Directory("large", dir, c.precision)
+			f, err := directory("large", dir, c.precision, c.instructions)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if chosen := c.precision == "" && (c.measure == INT8) == (c.instructions != ""); (f.Choice != "") != chosen {
+				t.Errorf("got the choice %q, want one: %v", f.Choice, chosen)
+			}
+			if warned := c.measure == FP16 || c.measure == INT8 && c.instructions == ""; (f.Warning != "") != warned {
+				t.Errorf("got the warning %q, want one: %v", f.Warning, warned)
 			}
 			if want := filepath.Join(dir, filepath.FromSlash(c.path)); f.GraphPath != want {
 				t.Errorf("got graph %s, want %s", f.GraphPath, want)
@@ -180,6 +188,57 @@ func TestDigestIsOfTheGraph(t *testing.T) {
 	}
 	if before.Digest == after.Digest {
 		t.Errorf("two graphs have one digest: %s", after.Digest)
+	}
+}
+
+// beside is a graph whose weights are in other files.
+func beside(locations ...string) []byte {
+	var g []byte
+	for _, l := range locations {
+		entry := func(key, value string) []byte {
+			e := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte(key))
+			return protowire.AppendBytes(protowire.AppendTag(e, 2, protowire.BytesType), []byte(value))
+		}
+		b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 100)
+		b = protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), 1)
+		b = protowire.AppendBytes(protowire.AppendTag(b, 13, protowire.BytesType), entry("location", l))
+		b = protowire.AppendBytes(protowire.AppendTag(b, 13, protowire.BytesType), entry("offset", "4096"))
+		b = protowire.AppendVarint(protowire.AppendTag(b, 14, protowire.VarintType), 1)
+		g = protowire.AppendBytes(protowire.AppendTag(g, 5, protowire.BytesType), b)
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), g)
+}
+
+// The digest of a model is also that of the weights beside its graph, which must be within its directory.
+func TestWeightsBeside(t *testing.T) {
+	dir := published(t, map[string]string{
+		"onnx/model.onnx": string(beside("model.onnx_data", "model.onnx_data", "more/data")), "onnx/model.onnx_data": "weights", "onnx/more/data": "more",
+		"tokenizer.json": "{}", "config.json": config,
+	})
+	digest := func() string {
+		f, err := Directory("m", dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Digest
+	}
+	before := digest()
+	if again := digest(); again != before || len(before) != 64 {
+		t.Errorf("got the digests %s and %s of one model", before, again)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "onnx", "more", "data"), []byte("else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after := digest(); after == before {
+		t.Errorf("other weights have the same digest, %s", after)
+	}
+	for location, want := range map[string]string{"../../etc/passwd": "outside of its directory", "/etc/passwd": "outside of its directory", "gone": "reading its weights"} {
+		if err := os.WriteFile(filepath.Join(dir, "onnx", "model.onnx"), beside(location), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Directory("m", dir, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("weights in %s: got %v, want %q", location, err, want)
+		}
 	}
 }
 
@@ -287,7 +346,7 @@ func TestKnown(t *testing.T) {
 func TestHeadersAlone(t *testing.T) {
 	g := graph(1, 100)
 	read := &countingReader{r: bytes.NewReader(g)}
-	if _, err := weightPrecision(read, int64(len(g))); err != nil {
+	if _, _, err := weights(read, int64(len(g))); err != nil {
 		t.Fatal(err)
 	}
 	if read.n > len(g)/2 {

@@ -6,15 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
-// weightPrecision tells in which type most of a graph's weights are stored, whatever its file is called.
+// weights tells in which type most of a graph's weights are stored, whatever its file is called, and in which files beside it any of them are.
 //
-// An ONNX file is one protobuf message: ModelProto{graph = 7: GraphProto{initializer = 5: TensorProto{dims = 1, data_type = 2}}}
-// (onnx.proto3 of the ONNX specification). Only the headers of the weights are read; their data is stepped over.
-func weightPrecision(r io.ReaderAt, size int64) (string, error) {
-	weights := map[string]int64{}
-	err := fields(r, 0, size, func(model field) error {
+// An ONNX file is one protobuf message: ModelProto{graph = 7: GraphProto{initializer = 5: TensorProto{dims = 1, data_type = 2,
+// external_data = 13: StringStringEntryProto{key = 1, value = 2}}}} (onnx.proto3 of the ONNX specification; the key "location" is the path
+// of a file, relative to the graph's). Only the headers of the weights are read; their data is stepped over.
+func weights(r io.ReaderAt, size int64) (precision string, beside []string, err error) {
+	elementsOf := map[string]int64{}
+	err = fields(r, 0, size, func(model field) error {
 		if model.number != 7 || model.wire != lengthDelimited {
 			return nil
 		}
@@ -31,28 +33,55 @@ func weightPrecision(r io.ReaderAt, size int64) (string, error) {
 					elements *= int64(tensor.value)
 				case tensor.number == 2:
 					dataType = tensor.value
+				case tensor.number == 13 && tensor.wire == lengthDelimited:
+					location, err := location(r, tensor.start, tensor.end)
+					if location != "" && !slices.Contains(beside, location) {
+						beside = append(beside, location)
+					}
+					return err
 				}
 				return nil
 			})
 			if precision, ok := dataTypes[dataType]; ok {
-				weights[precision] += elements
+				elementsOf[precision] += elements
 			}
 			return err
 		})
 	})
 	if err != nil {
-		return "", fmt.Errorf("not an ONNX graph: %w", err)
+		return "", nil, fmt.Errorf("not an ONNX graph: %w", err)
 	}
-	if len(weights) == 0 {
-		return "", errors.New("not an ONNX graph: it has no weights")
+	if len(elementsOf) == 0 {
+		return "", nil, errors.New("not an ONNX graph: it has no weights")
 	}
-	most := FP32
+	precision = FP32
 	for _, p := range []string{FP16, INT8} {
-		if weights[p] > weights[most] {
-			most = p
+		if elementsOf[p] > elementsOf[precision] {
+			precision = p
 		}
 	}
-	return most, nil
+	return precision, beside, nil
+}
+
+// location reads one entry of external_data: the path in it, or "" where it says something else.
+func location(r io.ReaderAt, start, end int64) (path string, err error) {
+	var entry [3]string
+	err = fields(r, start, end, func(f field) error {
+		if f.wire != lengthDelimited || f.number > 2 {
+			return nil
+		}
+		const longest = 4096 // as paths are
+		text := make([]byte, min(f.end-f.start, longest))
+		if _, err := r.ReadAt(text, f.start); err != nil {
+			return io.ErrUnexpectedEOF
+		}
+		entry[f.number] = string(text)
+		return nil
+	})
+	if entry[1] != "location" {
+		return "", err
+	}
+	return entry[2], err
 }
 
 // dataTypes are the values of TensorProto.DataType that weights come in. INT64 is left out: those are shapes and indices.
