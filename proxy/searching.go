@@ -184,7 +184,7 @@ func (s *searching) emulate(k *search.Reranker) {
 		s.skip(reason, detail, nil)
 		return
 	}
-	s.emulated, s.version = k, m.Version
+	s.emulated, s.version = k, fmt.Sprint(m.Version, " ", k.Chunks)
 	s.template = search.FieldsTemplate([]string{k.Field})
 	s.ruled.KeepScores = false
 	stage := m.Stage

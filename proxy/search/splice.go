@@ -22,7 +22,7 @@ type Page struct {
 
 // Explanation is what the hits' own explanations are wrapped in, so that they explain the score that is shown.
 type Explanation struct {
-	Model string     // that ranked the hits
+	Model string      // that ranked the hits
 	Hits  []Judgement // in Page.Order's order; nothing at the end where nothing was judged
 }
 
