@@ -112,19 +112,16 @@ func (r reading) best(logits []float32) ([]float32, []Passage) {
 	return best, passages
 }
 
-// roughly are texts as long, and as many, as the stage would read of docs.
-func (s *Stage) roughly(docs []string) []string {
+// needed are texts as long as those that the stage has to read at least: one passage of each document. It reads more of them in what time
+// there is beyond that, and takes none from the stages after it.
+func (s *Stage) needed(docs []string) []string {
 	if s.Passages <= 0 {
 		return docs
 	}
 	size := s.passageSize()
-	texts := make([]string, 0, len(docs))
-	for _, doc := range docs {
-		for k := 0; k < s.Passages && (k == 0 || len(doc) > 0); k++ {
-			n := min(len(doc), size)
-			texts = append(texts, doc[:n])
-			doc = doc[n:]
-		}
+	texts := make([]string, len(docs))
+	for i, doc := range docs {
+		texts[i] = doc[:min(len(doc), size)]
 	}
 	return texts
 }

@@ -101,7 +101,7 @@ func (s *Stage) need(query string, hits []Hit, order []int) (need time.Duration)
 	if len(docs) == 0 {
 		return time.Nanosecond
 	}
-	return e.Estimate(query, s.roughly(docs))
+	return e.Estimate(query, s.needed(docs))
 }
 
 // judge calls the scorer and lets through only what a ranking can be made of.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,6 +82,25 @@ func TestStagesShareTheTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stage has to read one passage of each text: more of them take nothing from the stage after it.
+func TestPassagesLeaveTheTimeOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ones := func(_ context.Context, _ string, docs []string) ([]float32, error) { return make([]float32, len(docs)), nil }
+		hits := make([]rerank.Hit, 10)
+		for i := range hits {
+			hits[i].Text = strings.Repeat("Nothing of note. ", 200)
+		}
+		scorer := timed{ones, 10 * time.Millisecond, 10 * time.Millisecond}
+		ranker := rerank.Ranker{Stages: []rerank.Stage{{Scorer: scorer, Passages: 3}, {Scorer: scorer, Window: 5, Passages: 1}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 205*time.Millisecond)
+		defer cancel()
+		got := ranker.Rank(ctx, "query", hits)
+		if first, second := got.Stages[0], got.Stages[1]; first.Scored != 10 || first.Passages != 15 || second.Scored != 5 {
+			t.Errorf("got %+v and %+v, want 15 passages of 10 texts in the first 155 ms, and then 5", first, second)
+		}
+	})
 }
 
 // Without a deadline each stage takes what it takes.
