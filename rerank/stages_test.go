@@ -87,7 +87,9 @@ func TestStagesShareTheTime(t *testing.T) {
 // A stage has to read one passage of each text: more of them take nothing from the stage after it.
 func TestPassagesLeaveTheTimeOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ones := func(_ context.Context, _ string, docs []string) ([]float32, error) { return make([]float32, len(docs)), nil }
+		ones := func(_ context.Context, _ string, docs []string) ([]float32, error) {
+			return make([]float32, len(docs)), nil
+		}
 		hits := make([]rerank.Hit, 10)
 		for i := range hits {
 			hits[i].Text = strings.Repeat("Nothing of note. ", 200)

@@ -228,26 +228,14 @@ func debian(t *testing.T, node *cluster.Node) collection {
 // one relevant document.
 func docstrings(t *testing.T, node *cluster.Node) collection {
 	t.Helper()
-	script := exec.CommandContext(t.Context(), "python3", "docstrings.py")
-	script.Stderr = os.Stderr
-	out, err := script.Output()
-	if err != nil {
-		t.Fatalf("reading Python's documentation strings: %v", err)
-	}
-	type document struct{ ID, First, Rest string }
-	var documents []document
+	documents := readDocstrings(t)
 	rests, firsts := make(map[string]int), make(map[string]int)
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		var d document
-		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
-			t.Fatal(err)
-		}
-		documents = append(documents, d)
+	for _, d := range documents {
 		rests[d.Rest]++
 		firsts[d.First]++
 	}
 	// A text that stands twice has no right answer of its own.
-	documents = slices.DeleteFunc(documents, func(d document) bool { return rests[d.Rest] > 1 || firsts[d.First] > 1 })
+	documents = slices.DeleteFunc(documents, func(d docstring) bool { return rests[d.Rest] > 1 || firsts[d.First] > 1 })
 
 	const index = "e2e-relevance-docstrings"
 	var bulk strings.Builder
@@ -268,6 +256,28 @@ func docstrings(t *testing.T, node *cluster.Node) collection {
 		c.questions = append(c.questions, question{"/" + index + "/_search", string(body), map[string]bool{d.ID: true}})
 	}
 	return c
+}
+
+// A docstring is one documentation string of Python's standard library: of what, its first line, and the rest.
+type docstring struct{ ID, First, Rest string }
+
+// readDocstrings returns them in the order of the files.
+func readDocstrings(t *testing.T) (list []docstring) {
+	t.Helper()
+	script := exec.CommandContext(t.Context(), "python3", "docstrings.py")
+	script.Stderr = os.Stderr
+	out, err := script.Output()
+	if err != nil {
+		t.Fatalf("reading Python's documentation strings: %v", err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var d docstring
+		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, d)
+	}
+	return list
 }
 
 // compareGolden holds a summary to the one of the same texts in the golden file. Texts that the file does not know, as another release of
