@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,6 +47,16 @@ func (b *bounded[K, V]) keep(key K, value V) V {
 	b.entries[key] = value
 	b.queue = append(b.queue, dated[K]{key, b.now().Add(b.kept)})
 	return value
+}
+
+// forget makes room for another value of key.
+func (b *bounded[K, V]) forget(key K) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.entries[key]; ok {
+		delete(b.entries, key)
+		b.queue = slices.DeleteFunc(b.queue, func(d dated[K]) bool { return d.key == key })
+	}
 }
 
 // expire drops what is over its time, and the oldest down to so many entries.

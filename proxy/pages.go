@@ -13,7 +13,8 @@ import (
 )
 
 // Page 2 is another search, a moment later: the window comes from the cluster again, and is ranked again. The same hits get the same order,
-// unless a deadline had cut the scoring short somewhere else. So the order that was shown first is kept for a while, and cut from again.
+// unless a deadline had cut the scoring short somewhere else. So the order that was shown first is kept for a while, and cut from again. That
+// no model could rank a window is kept too, for the pages that follow; the next first page tries anew.
 const (
 	pagesKept = time.Minute
 	maxPages  = 4096 // of some 30 bytes a hit: 6 MB of windows of 50

@@ -335,7 +335,13 @@ func (s *searching) offer() bool {
 
 // rank finds the window's order: the one it was shown in lately, or a new one.
 func (s *searching) rank(received time.Time) {
-	if r, ok := s.handler.pages.get(s.window); ok {
+	r, shown := s.handler.pages.get(s.window)
+	// A first page is where a user begins anew: there a ranking that failed is no reason not to try again.
+	if shown && !r.applied() && s.parsed.From() == 0 {
+		s.handler.pages.forget(s.window)
+		shown = false
+	}
+	if shown {
 		s.order, s.remembered = r, true
 	} else {
 		ctx, cancel := context.WithDeadline(s.call.ctx, s.deadline(received))
