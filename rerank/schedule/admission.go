@@ -170,14 +170,17 @@ func (m *Model) each(t texts) time.Duration {
 // framing is the special tokens of a pair: three or four.
 const framing = 3
 
-// Estimate is how long it will take from now until all of docs have their scores, what is queued before them included; 0 where the cost
-// is not known, or where all is remembered.
+// Estimate is how long it will take from now until all of docs have their scores, what is queued before them included; next to nothing where
+// all are remembered, and 0 where the cost is not known.
 func (m *Model) Estimate(query string, docs []string) time.Duration {
 	s := &search{texts: m.texts(query, docs)}
 	for i, d := range s.digests {
 		if !m.caches.hasScore(key{s.scope, d}) {
 			s.left = append(s.left, i)
 		}
+	}
+	if len(s.left) == 0 {
+		return time.Nanosecond
 	}
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()

@@ -170,8 +170,8 @@ func TestEstimate(t *testing.T) {
 		if got, want := m.Estimate("q", docs), 10*time.Millisecond; got != want {
 			t.Errorf("got %v with nine remembered, want %v", got, want)
 		}
-		if got := m.Estimate("q", docs[:9]); got != 0 {
-			t.Errorf("got %v with all remembered, want 0", got)
+		if got := m.Estimate("q", docs[:9]); got != time.Nanosecond {
+			t.Errorf("got %v with all remembered, want next to nothing, and not what means that nothing is known", got)
 		}
 	})
 }
