@@ -84,7 +84,7 @@ func (p *program) loadModel(ctx context.Context, name string, f *model.Files, ke
 		return nil, fmt.Errorf("loading the model: %w", err)
 	}
 	o := schedule.Options{
-		Workers: c.Workers, Queue: c.Queue, MinWindow: c.MinWindow,
+		Workers: c.Workers, Queue: c.Queue, MinWindow: c.MinWindow, AnyLanguage: c.Languages == "multilingual",
 		Caches: p.caches, Identity: key.identity(),
 		Reopen: func(context.Context) (schedule.Runner, error) { return p.reopenModel(name, key) },
 		Logger: p.logger.With("model", name),

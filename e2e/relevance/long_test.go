@@ -20,28 +20,40 @@ func TestLongTexts(t *testing.T) {
 		t.Skip("needs a real cluster and some minutes: `make relevance` runs it, or RERANKD_E2E=relevance with bin/rerankd built")
 	}
 	node := cluster.Start(t, cluster.OpenSearch219)
-	c := modules(t, node)
-	for _, method := range []string{"convex", "replace"} {
-		t.Run(method, func(t *testing.T) {
-			found := map[string]summary{}
-			for _, texts := range []string{"first", "passages"} {
-				through := program.Serve(t, node, fmt.Sprintf("rules: [{ stages: [{ model: small, window: 20 }], long_texts: %s, budget: 60s, fusion: { method: %s } }]\n", texts, method))
-				found[texts] = measure(t, c, node.URL, through.URL, checkComplete)
-				t.Logf("%s: %s", texts, found[texts])
-			}
-			if first, passages := found["first"], found["passages"]; passages.Reranked < first.Reranked+0.02 {
-				t.Errorf("got %.4f by passages, want it well above the %.4f from the beginning", passages.Reranked, first.Reranked)
-			}
-			if s := found["passages"]; method == "convex" && s.Reranked < s.Cluster-0.02 {
-				t.Errorf("got %s, want no loss by more than the noise of a hundred questions", s)
-			}
-		})
+	// Each method has an index of its own with the same texts, behind one program: what one has scored, the other need not.
+	methods := []string{"convex", "replace"}
+	var c [2]collection
+	for i, method := range methods {
+		c[i] = modules(t, node, "e2e-relevance-modules-"+method)
+	}
+	found := map[string][2]summary{}
+	for _, texts := range []string{"first", "passages"} {
+		var rules []string
+		for _, method := range methods {
+			rules = append(rules, fmt.Sprintf("{ name: %[1]s, indices: [\"*-%[1]s\"], stages: [{ model: small, window: 20 }], long_texts: %[2]s, budget: 60s, fusion: { method: %[1]s } }", method, texts))
+		}
+		through := program.Serve(t, node, "rules: ["+strings.Join(rules, ", ")+"]\n")
+		var both [2]summary
+		for i, method := range methods {
+			both[i] = measure(t, c[i], node.URL, through.URL, checkComplete)
+			t.Logf("%s, %s: %s", method, texts, both[i])
+		}
+		found[texts] = both
+	}
+	for i, method := range methods {
+		first, passages := found["first"][i], found["passages"][i]
+		if passages.Reranked < first.Reranked+0.02 {
+			t.Errorf("%s: got %.4f by passages, want it well above the %.4f from the beginning", method, passages.Reranked, first.Reranked)
+		}
+		if method == "convex" && passages.Reranked < passages.Cluster-0.02 {
+			t.Errorf("got %s, want no loss by more than the noise of a hundred questions", passages)
+		}
 	}
 }
 
 // modules are the files of Python's standard library that have 3,000 bytes of documentation at least: each is one text, of all its strings less
 // their first lines. The first line of a string that begins after 2,500 bytes asks for the file.
-func modules(t *testing.T, node *cluster.Node) collection {
+func modules(t *testing.T, node *cluster.Node, index string) collection {
 	t.Helper()
 	texts, late := map[string]string{}, map[string][]string{}
 	var names []string
@@ -55,7 +67,6 @@ func modules(t *testing.T, node *cluster.Node) collection {
 		}
 		texts[name] += d.Rest + "\n"
 	}
-	const index = "e2e-relevance-modules"
 	var bulk strings.Builder
 	digest := sha256.New()
 	c := collection{name: "python modules", measure: "MRR@10", gain: func(rank int) float64 { return 1 / float64(rank) }}

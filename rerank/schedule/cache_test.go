@@ -236,6 +236,15 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
+// Whoever says that any language will do is believed.
+func TestAnyLanguage(t *testing.T) {
+	m := schedule.New(foreigner{&runner{}}, schedule.Options{Workers: 1, AnyLanguage: true})
+	defer m.Close()
+	if scores, err := m.Score(t.Context(), "обувь", named("док", 20)); len(scores) != 20 || err != nil {
+		t.Errorf("got %d scores, %v, want all", len(scores), err)
+	}
+}
+
 // A text of which no model could see the end costs no more than its beginning.
 func TestEndlessText(t *testing.T) {
 	r := &runner{}

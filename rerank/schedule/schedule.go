@@ -37,6 +37,9 @@ type Options struct {
 	Queue     int   // documents waiting at most, of all searches together; 0 = 4096
 	MinWindow int   // documents that a search must be promised while others are under way; it is refused otherwise; 0 = 10
 
+	// AnyLanguage scores whatever there is, also texts of which the tokenizer knows next to nothing.
+	AnyLanguage bool
+
 	// Caches remember tokens and scores; nil remembers none. Models may share them: Identity tells their scores apart, and must differ
 	// wherever two models may give one pair different scores.
 	Caches   *Caches
@@ -115,7 +118,7 @@ func New(r Runner, o Options) *Model {
 	if l, ok := r.(Limiter); ok {
 		m.longest = l.MaxLength()
 	}
-	if u, ok := r.(Unknowner); ok {
+	if u, ok := r.(Unknowner); ok && !o.AnyLanguage {
 		m.unknown, m.hasUnknown = u.Unknown()
 	}
 	ctx, quit := context.WithCancel(context.Background())
