@@ -11,7 +11,7 @@ type Info struct {
 	Description string // one sentence
 }
 
-// Known lists the models that rerankd is made for, smallest first. Any other with a BERT or DeBERTa-v2 type graph and one logit loads too.
+// Known lists the models that rerankd is made for, smallest first. Any other cross-encoder of the BERT, DeBERTa-v2, XLM-RoBERTa or ModernBERT kind loads too.
 func Known() []Info {
 	return []Info{
 		{

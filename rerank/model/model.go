@@ -195,6 +195,12 @@ func readFile(name, dir, file string) ([]byte, error) {
 	return data, nil
 }
 
+// GraphDigest is the digest of a graph, and of the weights beside it, as in [Files].
+func GraphDigest(path string) (string, error) {
+	digest, _, err := describe(path)
+	return digest, err
+}
+
 // describe reads a graph, and the weights beside it, once for their digest, and its headers for the precision of its weights.
 func describe(path string) (digest, precision string, err error) {
 	file, err := os.Open(path)

@@ -18,7 +18,7 @@ import (
 )
 
 // goldenModels are the directories that testdata/golden.py makes.
-var goldenModels = []string{"bert", "deberta"}
+var goldenModels = []string{"bert", "deberta", "xlm-roberta", "modernbert"}
 
 // tolerance is how far a logit may be from PyTorch's. The reference's own ONNX Runtime is 1e-5 away from it.
 const tolerance = 1e-4
@@ -28,18 +28,21 @@ func TestGolden(t *testing.T) {
 	for _, name := range goldenModels {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var cases []struct {
-				Query, Doc []byte
-				Want       []struct {
-					MaxLength     int  `json:"max_length"`
-					SpecialTokens bool `json:"special_tokens"`
-					IDs, Types    []int64
-					Logit         float64
+			var golden struct {
+				Texts [][]byte
+				Pairs []struct {
+					Query, Doc int // in Texts
+					Want       []struct {
+						MaxLength     int     `json:"max_length"`
+						SpecialTokens bool    `json:"special_tokens"`
+						IDs, Types    []int64 // none: those of the first of the list
+						Logit         float64
+					}
 				}
 			}
-			readGolden(t, filepath.Join(name, "golden.json.gz"), &cases)
-			if len(cases) < 300 {
-				t.Fatalf("got %d pairs, want at least 300", len(cases))
+			readGolden(t, filepath.Join(name, "golden.json.gz"), &golden)
+			if len(golden.Pairs) < 300 {
+				t.Fatalf("got %d pairs, want at least 300", len(golden.Pairs))
 			}
 			models := map[Options]*Model{}
 			open := func(o Options) *Model {
@@ -48,14 +51,18 @@ func TestGolden(t *testing.T) {
 				}
 				return models[o]
 			}
-			for i, c := range cases {
+			for i, c := range golden.Pairs {
+				texts := [2]string{string(golden.Texts[c.Query]), string(golden.Texts[c.Doc])}
 				for _, want := range c.Want {
+					if want.IDs == nil {
+						want.IDs, want.Types = c.Want[0].IDs, c.Want[0].Types
+					}
 					m := open(Options{MaxLength: want.MaxLength, SpecialTokens: want.SpecialTokens})
-					query, doc := tokenize(t, m, string(c.Query)), tokenize(t, m, string(c.Doc))
+					query, doc := tokenize(t, m, texts[0]), tokenize(t, m, texts[1])
 					got := m.template.assemble(query, doc, m.maxLength)
 					if !slices.Equal(got.ids, want.IDs) || !slices.Equal(got.segments, want.Types) {
 						t.Errorf("pair %d, %d tokens, special %v: query %.80q, document %.80q: (-want +got)\n%s", i, want.MaxLength, want.SpecialTokens,
-							c.Query, c.Doc, cmp.Diff([][]int64{want.IDs, want.Types}, [][]int64{got.ids, got.segments}))
+							texts[0], texts[1], cmp.Diff([][]int64{want.IDs, want.Types}, [][]int64{got.ids, got.segments}))
 						continue
 					}
 					if n := m.Tokens(query, doc); n != len(want.IDs) {

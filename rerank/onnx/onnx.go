@@ -13,6 +13,7 @@ package onnx
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -30,6 +31,8 @@ type Options struct {
 	// SpecialTokens lets a text that contains the literal "[SEP]" set a control token, as the reference tokenizers do by default. It is
 	// there to compare with them: left false, such a text is a text like any other, and a document cannot pass itself off as two.
 	SpecialTokens bool
+	// Prepared is a directory in which [Prepare] has saved graphs; "" uses none. One that is damaged is made anew.
+	Prepared string
 }
 
 // Model is one loaded model. It is safe for concurrent use.
@@ -40,19 +43,26 @@ type Model struct {
 	maxLength  int
 
 	session *ort.DynamicAdvancedSession
-	inputs  []input   // in the session's order
-	output  ort.Shape // of one pair's logit: [1, 1] or [1]
+	inputs  []input // in the session's order
+	// The output that is one pair's logit, and its shape: [1, 1] or [1].
+	outputName string
+	output     ort.Shape
+
+	leftAside error // why the prepared graph was not used
 
 	// A run holds the read side, so that Close waits for the last one.
 	closing sync.RWMutex
 	closed  bool
 }
 
+var errNotJSON = errors.New("it is not JSON: damaged, or not the file itself but a page or a pointer to it")
+
 // ErrClosed is returned by the methods of a Model after Close.
 var ErrClosed = errors.New("model is closed")
 
 // Open loads a model. It refuses a graph that wants inputs other than token ids, mask and segments, or that does not give one number for
-// a pair, and says what it found. The model is run once, to be sure that it can be. Close it after use.
+// a pair, and files that do not belong together: a [*FileError] says what was found. The model is run, to be sure that it can be. Nothing
+// of the model's directory stays in use: its files may change or go. Close the model after use.
 func Open(f *model.Files, o Options) (_ *Model, err error) {
 	m := &Model{maxLength: f.MaxLength}
 	if o.MaxLength != 0 {
@@ -69,26 +79,46 @@ func Open(f *model.Files, o Options) (_ *Model, err error) {
 			m.Close()
 		}
 	}()
+	if !json.Valid(f.Tokenizer) {
+		return nil, refuse(f, "tokenizer.json", hintDamaged, errNotJSON)
+	}
 	if m.template, err = parseTemplate(f.Tokenizer); err != nil {
-		return nil, fmt.Errorf("model %q: reading tokenizer.json: %w", f.Name, err)
+		return nil, refuse(f, "tokenizer.json", hintNotExact, err)
 	}
 	if m.vocabulary, err = parseVocabulary(f.Tokenizer); err != nil {
-		return nil, fmt.Errorf("model %q: reading tokenizer.json: %w", f.Name, err)
+		return nil, refuse(f, "tokenizer.json", hintNotExact, err)
+	}
+	if err := m.vocabulary.fits(f.Config); err != nil {
+		return nil, refuse(f, "config.json", hintOthers, err)
 	}
 	if m.maxLength < m.template.added+2 {
 		return nil, fmt.Errorf("model %q: %d tokens have no room for a query and a document beside %d special ones", f.Name, m.maxLength, m.template.added)
 	}
 	if m.tokenizer, err = openTokenizer(f.Tokenizer, o.SpecialTokens, m.maxLength); err != nil {
-		return nil, fmt.Errorf("model %q: reading tokenizer.json: %w", f.Name, err)
+		return nil, refuse(f, "tokenizer.json", hintDamaged, err)
 	}
-	if err := m.openSession(f); err != nil {
-		return nil, fmt.Errorf("model %q: loading the graph: %w", f.Name, err)
+	if err := m.openSession(f, o); err != nil {
+		return nil, err
 	}
-	// What a graph declares is not always what it gives: one run of an empty pair tells.
-	if _, err := m.Score(context.Background(), nil, nil); err != nil {
-		return nil, fmt.Errorf("model %q: running it on an empty pair: %w", f.Name, err)
+	if err := m.try(); err != nil {
+		return nil, refuse(f, "", hintOthers, err)
 	}
 	return m, nil
+}
+
+// try runs the model twice. What a graph declares is not always what it gives: an empty pair tells. And the largest id that the tokenizer
+// has tells whether the graph's embeddings are for it.
+func (m *Model) try() error {
+	ctx := context.Background()
+	if _, err := m.Score(ctx, nil, nil); err != nil {
+		return fmt.Errorf("running it on an empty pair: %w", err)
+	}
+	p := m.template.assemble(nil, nil, m.maxLength)
+	p.ids[0] = int64(m.vocabulary.largest)
+	if _, err := m.run(ctx, p); err != nil {
+		return fmt.Errorf("running it on id %d, the largest that tokenizer.json has: %w", m.vocabulary.largest, err)
+	}
+	return nil
 }
 
 // Tokenize returns text's token ids, without special ones. Invalid UTF-8 is read as U+FFFD, and NUL as the reference tokenizers read it.
@@ -109,6 +139,10 @@ func (m *Model) Vocabulary() string { return m.tokenizer.digest }
 func (m *Model) Unknown() (id uint32, ok bool) {
 	return m.vocabulary.unknown, m.vocabulary.hasUnknown
 }
+
+// LeftAside says why the prepared graph was not used though there is one, and nil where it was, or there is none. It does not matter to
+// scores: the model was loaded from its own graph, which takes longer.
+func (m *Model) LeftAside() error { return m.leftAside }
 
 // MaxLength is the most tokens of a pair, special ones included.
 func (m *Model) MaxLength() int { return m.maxLength }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A template says how a query and a document become one sequence: "[CLS] query [SEP] document [SEP]", with the segment of each part.
@@ -163,13 +164,13 @@ func (p postProcessor) template() (template, error) {
 		t.pieces = []piece{{special: cls}, {kind: queryText}, {special: append(sep, sep...)}, {kind: docText}, {special: sep}}
 		t.added = 4
 	case "Sequence":
-		for _, inner := range p.Processors {
-			// The others of a sequence (ByteLevel) only move offsets.
-			if t, err := inner.template(); err == nil {
-				return t, nil
-			}
+		frames := slices.DeleteFunc(slices.Clone(p.Processors), func(inner postProcessor) bool {
+			return inner.Type == "ByteLevel" // which only moves offsets
+		})
+		if len(frames) != 1 {
+			return t, fmt.Errorf("%d of the post_processors in its sequence say how a query and a document are joined, and one should", len(frames))
 		}
-		return t, errors.New("no post_processor of its sequence says how a query and a document are joined")
+		return frames[0].template()
 	default:
 		return t, fmt.Errorf("post_processor %q is none of TemplateProcessing, BertProcessing, RobertaProcessing", p.Type)
 	}

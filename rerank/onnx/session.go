@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -22,35 +23,112 @@ const (
 	inputSegment input = "token_type_ids"
 )
 
-// openSession loads the graph and sets m.session, m.inputs and m.output.
-func (m *Model) openSession(f *model.Files) error {
-	inputs, outputs, err := signature(f)
+// openSession loads the graph, in its prepared form where there is one, and sets m.session, m.inputs, m.output and m.outputName.
+func (m *Model) openSession(f *model.Files, o Options) error {
+	if o.Prepared == "" || f.Digest == "" {
+		return m.openGraph(f)
+	}
+	path := preparedPath(o.Prepared, f.Digest)
+	data, err := readPrepared(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return m.openGraph(f)
+	}
+	if err == nil {
+		err = m.openPrepared(data)
+	}
+	if err == nil {
+		return nil
+	}
+	// It is only a way to load faster. Made anew, it will be right the next time.
+	m.leftAside = fmt.Errorf("prepared graph %s: %w", path, err)
+	if err := m.openGraph(f); err != nil {
+		return err
+	}
+	if err := savePrepared(f, path); err != nil {
+		m.leftAside = fmt.Errorf("%w; making it anew: %w", m.leftAside, err)
+	}
+	return nil
+}
+
+func (m *Model) openGraph(f *model.Files) error {
+	data, err := readGraphFile(f)
 	if err != nil {
 		return err
 	}
-	if m.inputs, err = checkInputs(inputs); err != nil {
+	g, err := parseGraph(data)
+	if err != nil {
+		return refuse(f, "", hintDamaged, err)
+	}
+	if err := m.takeSignature(g); err != nil {
+		return refuse(f, "", hintNotOurs, err)
+	}
+	options, err := sessionOptions()
+	if err != nil {
+		return fmt.Errorf("model %q: %w", f.Name, err)
+	}
+	defer options.Destroy()
+	if len(g.weights) > 0 && f.GraphPath != "" {
+		dir, path, err := copyWeights(f, data, g.weights)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		m.session, err = ort.NewDynamicAdvancedSession(path, names(m.inputs), []string{m.outputName}, options)
+		return refused(f, err)
+	}
+	if err := unchanged(f, data); err != nil {
 		return err
 	}
-	outputName, shape, err := checkOutput(outputs)
+	m.session, err = newSession(data, m.inputs, m.outputName, options)
+	return refused(f, err)
+}
+
+func (m *Model) openPrepared(data []byte) error {
+	g, err := parseGraph(data)
 	if err != nil {
 		return err
 	}
-	m.output = shape
+	if err := m.takeSignature(g); err != nil {
+		return err
+	}
 	options, err := sessionOptions()
 	if err != nil {
 		return err
 	}
 	defer options.Destroy()
-	names := make([]string, len(m.inputs))
-	for i, in := range m.inputs {
+	if err := options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll); err != nil {
+		return err
+	}
+	m.session, err = newSession(data, m.inputs, m.outputName, options)
+	return err
+}
+
+// takeSignature sets m.inputs, m.output and m.outputName.
+func (m *Model) takeSignature(g *graph) (err error) {
+	if m.inputs, err = checkInputs(g.inputs); err != nil {
+		return err
+	}
+	m.outputName, m.output, err = checkOutput(g.outputs)
+	return err
+}
+
+func newSession(data []byte, inputs []input, output string, options *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	return ort.NewDynamicAdvancedSessionWithONNXData(data, names(inputs), []string{output}, options)
+}
+
+func names(inputs []input) []string {
+	names := make([]string, len(inputs))
+	for i, in := range inputs {
 		names[i] = string(in)
 	}
-	if f.GraphPath != "" {
-		m.session, err = ort.NewDynamicAdvancedSession(f.GraphPath, names, []string{outputName}, options)
-	} else {
-		m.session, err = ort.NewDynamicAdvancedSessionWithONNXData(f.Graph, names, []string{outputName}, options)
+	return names
+}
+
+func refused(f *model.Files, err error) error {
+	if err == nil {
+		return nil
 	}
-	return err
+	return refuse(f, "", hintDamaged, fmt.Errorf("ONNX Runtime does not load it: %w", err))
 }
 
 // sessionOptions make a run a plain function call: on the caller's thread, one operator after the other. Goroutines give the
@@ -77,24 +155,6 @@ func sessionOptions() (_ *ort.SessionOptions, err error) {
 		// Runs that are given up are our own doing; all other errors are returned, so nothing needs to be printed as well.
 		o.SetLogSeverityLevel(ort.LoggingLevelFatal),
 	)
-}
-
-// signature reads what the graph takes and gives.
-func signature(f *model.Files) (inputs, outputs []ort.InputOutputInfo, err error) {
-	if f.GraphPath == "" {
-		return ort.GetInputOutputInfoWithONNXData(f.Graph)
-	}
-	// The library reads it off a session of its own: without optimisations that is quick even for a large model.
-	o, err := ort.NewSessionOptions()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer o.Destroy()
-	if err := errors.Join(o.SetIntraOpNumThreads(1), o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll),
-		o.SetLogSeverityLevel(ort.LoggingLevelFatal)); err != nil {
-		return nil, nil, err
-	}
-	return ort.GetInputOutputInfoWithOptions(f.GraphPath, o)
 }
 
 // checkInputs returns the graph's inputs if they are all ones that we know how to fill.

@@ -6,6 +6,7 @@ package onnx
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rerankd/rerankd/rerank/model"
 )
@@ -16,6 +17,7 @@ var errNoCgo = errors.New("this program was built without cgo: it can run no mod
 type Options struct {
 	MaxLength     int
 	SpecialTokens bool
+	Prepared      string
 }
 
 // Model is never made in this build.
@@ -23,6 +25,28 @@ type Model struct{}
 
 // Open always fails in this build.
 func Open(*model.Files, Options) (*Model, error) { return nil, errNoCgo }
+
+// PreparedDirectory is empty in this build.
+func PreparedDirectory() string { return "" }
+
+// Preparation is the same as in a build with cgo.
+type Preparation struct {
+	Path                   string
+	Size                   int64
+	Plain, Prepared, Fixed time.Duration
+	Operators              []Operator
+	Constant               []string
+}
+
+// Operator is the same as in a build with cgo.
+type Operator struct {
+	Name  string
+	Count int
+	Time  time.Duration
+}
+
+// Prepare always fails in this build.
+func Prepare(context.Context, *model.Files, Options) (*Preparation, error) { return nil, errNoCgo }
 
 // Version is empty in this build.
 func Version() string { return "" }
@@ -33,4 +57,5 @@ func (*Model) Tokens(query, doc []uint32) int                             { retu
 func (*Model) Vocabulary() string                                         { return "" }
 func (*Model) Unknown() (uint32, bool)                                    { return 0, false }
 func (*Model) MaxLength() int                                             { return 0 }
+func (*Model) LeftAside() error                                           { return nil }
 func (*Model) Close() error                                               { return nil }

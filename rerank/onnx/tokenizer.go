@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/daulet/tokenizers"
 )
@@ -26,7 +25,15 @@ type tokenizer struct {
 const minRead = 1024
 
 func openTokenizer(file []byte, specialTokens bool, maxLength int) (*tokenizer, error) {
-	file, err := plain(file)
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(file, &parts); err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(withoutFrame(parts))
+	if err != nil {
+		return nil, err
+	}
+	file, err = json.Marshal(withNUL(parts))
 	if err != nil {
 		return nil, err
 	}
@@ -38,30 +45,25 @@ func openTokenizer(file []byte, specialTokens bool, maxLength int) (*tokenizer, 
 	if t.hf, err = tokenizers.FromBytes(file, options...); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(fmt.Appendf(file, "special=%v limit=%d", specialTokens, t.limit))
+	sum := sha256.Sum256(fmt.Appendf(plain, "special=%v limit=%d", specialTokens, t.limit))
 	t.digest = hex.EncodeToString(sum[:])
 	return t, nil
 }
 
-// plain returns tokenizer.json without the truncation and padding that some publishers leave in it, which would be applied to each text
-// by itself, and without the framing of pairs, which is ours to do. Models that differ in these alone then have one digest.
-func plain(file []byte) ([]byte, error) {
-	var parts map[string]json.RawMessage
-	if err := json.Unmarshal(file, &parts); err != nil {
-		return nil, err
-	}
+// withoutFrame takes out of tokenizer.json the truncation and padding that some publishers leave in it, which would be applied to each
+// text by itself, and the framing of pairs, which is ours to do. Models that differ in these alone then have one digest.
+func withoutFrame(parts map[string]json.RawMessage) map[string]json.RawMessage {
 	for _, part := range []string{"truncation", "padding", "post_processor"} {
 		parts[part] = json.RawMessage("null")
 	}
-	return json.Marshal(parts)
+	return parts
 }
 
 // encode returns the ids of text, at most t.limit of them.
 func (t *tokenizer) encode(text string) ([]uint32, error) {
-	text = withoutNUL(text)
 	for size := t.limit * firstCut; ; size *= 2 {
 		part, whole := cut(text, min(size, maxText))
-		encoding, err := t.hf.EncodeWithOptionsErr(part, false)
+		encoding, err := t.hf.EncodeWithOptionsErr(escapeNUL(part), false)
 		if err != nil {
 			return nil, fmt.Errorf("tokenising %d bytes: %w", len(part), err)
 		}
@@ -72,9 +74,3 @@ func (t *tokenizer) encode(text string) ([]uint32, error) {
 }
 
 func (t *tokenizer) close() error { return t.hf.Close() }
-
-// withoutNUL replaces NUL, which would end the text on its way through C, by another control character that every tokenizer of the
-// supported kinds reads in the same way: WordPiece drops both, SentencePiece's normalisation keeps both, and knows neither.
-func withoutNUL(text string) string {
-	return strings.ReplaceAll(text, "\x00", "\u0080")
-}

@@ -12,7 +12,7 @@ import (
 // uncut is what the tokenizer says when it reads all of a text.
 func uncut(t *testing.T, m *Model, text string) []uint32 {
 	t.Helper()
-	e, err := m.tokenizer.hf.EncodeWithOptionsErr(withoutNUL(text), false)
+	e, err := m.tokenizer.hf.EncodeWithOptionsErr(escapeNUL(text), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func loadFromCache(library []byte, load func(path string) error) error {
 
 // writeFile writes beside path and renames, so that another process never sees half a file.
 func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".onnxruntime-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".writing-*")
 	if err != nil {
 		return err
 	}

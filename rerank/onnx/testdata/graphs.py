@@ -3,6 +3,7 @@
     python rerank/onnx/testdata/graphs.py
 """
 
+import struct
 from pathlib import Path
 
 import onnx
@@ -71,3 +72,14 @@ save("endless", [IDS], [("logits", T.FLOAT, [1, 1])], LENGTH + [
     h.make_node("Sub", ["length1", "three"], ["more"]), h.make_node("Mul", ["more", "many"], ["rounds1"]), h.make_node("Squeeze", ["rounds1"], ["rounds"]),
     h.make_node("Loop", ["rounds", "", "zero"], ["logits"], body=BODY)],
     [constant("three", T.INT64, [1], [3]), constant("many", T.INT64, [1], [10**9]), constant("zero", T.FLOAT, [1, 1], [0.0])])
+# Memory for each token beyond the three of an empty pair that no machine can address.
+save("too_large", [IDS], [("logits", T.FLOAT, [1, 1])], LENGTH + [
+    h.make_node("Sub", ["length1", "three"], ["more"]), h.make_node("Mul", ["more", "many"], ["size"]), h.make_node("ConstantOfShape", ["size"], ["zeros"]),
+    h.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=1), h.make_node("Unsqueeze", ["sum", "axis"], ["logits"])],
+    [constant("three", T.INT64, [1], [3]), constant("many", T.INT64, [1], [2**46]), constant("axis", T.INT64, [1], [0])])
+# Its weights are in a file beside it, as exporters write large models: a table of which each id takes a row.
+ROWS, WIDTH = 1000, 16
+save("beside", [IDS], [("logits", T.FLOAT, ["batch", 1])], [
+    h.make_node("Gather", ["table", "input_ids"], ["rows"]), h.make_node("ReduceMean", ["rows"], ["mean"], axes=[1], keepdims=0),
+    h.make_node("ReduceMean", ["mean"], ["logits"], axes=[1], keepdims=1)], [h.make_tensor("table", T.FLOAT, [ROWS, WIDTH], b"".join(struct.pack("<f", i // WIDTH) for i in range(ROWS * WIDTH)), raw=True)])
+onnx.save(onnx.load(OUT / "beside.onnx"), OUT / "beside.onnx", save_as_external_data=True, location="beside.weights", size_threshold=1024)
