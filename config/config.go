@@ -116,6 +116,9 @@ type Model struct {
 	Directory string `yaml:"directory"`
 	// MaxLength is the tokens of a pair at most; what is over is cut. 0, the default, is the model's own.
 	MaxLength int `yaml:"max_length"`
+	// SpecialTokens is how a text is read that contains the name of a control token, such as [SEP]. text, the default: as a text like any
+	// other. control: as the token, which is what the reference libraries do; a document can then pass itself off as two.
+	SpecialTokens string `yaml:"special_tokens"`
 	// Languages are those that the model was made for, by their codes: "en", or "zh, en"; or "multilingual". A search whose words or texts
 	// are mostly in another script keeps the cluster's order, with reason=language; under multilingual none does. Empty, the default:
 	// what the model's card says, and multilingual where it says nothing.

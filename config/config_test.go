@@ -90,6 +90,7 @@ func TestBadFiles(t *testing.T) {
 		"remote_and_local":    `models.farm.precision: is for a model that runs here`,
 		"local_and_remote":    `models.small.api_key: is for a model whose source is the URL`,
 		"remote_batch":        `models.farm.batch: must not be negative`,
+		"special_tokens":      `models.small.special_tokens: does not know "kontrol"|did you mean "control"?`,
 		"precision":           `models.small.precision: does not know "fp23"|did you mean "fp32"?`,
 		"unknown_model":       `:3:23: rules[0].stages[0].model: no model has the name "smal"|did you mean "small"?`,
 		"ambiguous_model":     `rules[0].stages: must say which model|large, small`,
@@ -168,7 +169,7 @@ func TestEverything(t *testing.T) {
 		},
 		Models: map[string]Model{
 			"small": {Source: "embedded", Workers: 2, Queue: 100, MinWindow: 5, MaxLength: 256, Languages: "multilingual"},
-			"large": {Source: "mixedbread-ai/mxbai-rerank-large-v1", Precision: "int8", Directory: "/var/lib/rerankd/models"},
+			"large": {Source: "mixedbread-ai/mxbai-rerank-large-v1", Precision: "int8", SpecialTokens: "control", Directory: "/var/lib/rerankd/models"},
 			"farm": {
 				Source: "https://farm/v2/rerank", Protocol: "cohere", Model: "rerank-v3.5", APIKey: "0123", Scores: "probabilities",
 				Timeout: Duration(2 * time.Second), Batch: 50, Concurrency: 8,

@@ -187,6 +187,7 @@ func (m Model) validate(k *checker, path string) {
 		k.hint(path+"."+key, "such as source: http://127.0.0.1:8080", "is for a model whose source is the URL of a rerank server")
 	}
 	k.among(path+".precision", m.Precision, "fp32", "fp16", "int8")
+	k.among(path+".special_tokens", m.SpecialTokens, "text", "control")
 	for _, n := range []struct {
 		key   string
 		value int
@@ -203,7 +204,7 @@ func (m Model) validate(k *checker, path string) {
 // What may be said of a model by its URL, and of one that runs here.
 var (
 	remoteKeys = []string{"protocol", "model", "api_key", "scores", "timeout", "batch", "concurrency"}
-	localKeys  = []string{"precision", "directory", "max_length", "workers", "queue", "min_window"}
+	localKeys  = []string{"precision", "directory", "max_length", "special_tokens", "workers", "queue", "min_window"}
 )
 
 // given are those of the keys that have a value.

@@ -19,7 +19,7 @@ func newModelCmd(e *environment) *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e), newModelPullCmd(e), newModelVerifyCmd(e), newModelBenchCmd(e))
+	cmd.AddCommand(newModelListCmd(e), newModelInfoCmd(e), newModelPullCmd(e), newModelVerifyCmd(e), newModelBenchCmd(e), newModelPrepareCmd(e))
 	return cmd
 }
 

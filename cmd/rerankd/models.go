@@ -16,7 +16,7 @@ import (
 
 // openRunner loads a model with ONNX Runtime.
 func openRunner(f *model.Files, c config.Model) (runner, error) {
-	m, err := onnx.Open(f, onnx.Options{MaxLength: c.MaxLength})
+	m, err := onnx.Open(f, onnx.Options{MaxLength: c.MaxLength, SpecialTokens: c.SpecialTokens == "control", Prepared: onnx.PreparedDirectory()})
 	if err != nil {
 		return nil, err // and not a *onnx.Model that is nil inside a runner that is not
 	}
@@ -82,6 +82,9 @@ func (p *program) loadModel(ctx context.Context, name string, f *model.Files, ke
 	r, err := p.open(f, c)
 	if err != nil {
 		return nil, fmt.Errorf("loading the model: %w", err)
+	}
+	if m, ok := r.(*onnx.Model); ok && m.LeftAside() != nil {
+		p.logger.Warn("model loaded without its prepared graph", "model", name, "error", m.LeftAside())
 	}
 	o := schedule.Options{
 		Workers: c.Workers, Queue: c.Queue, MinWindow: c.MinWindow, AnyLanguage: c.Languages == "multilingual",

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADMIN", freeAddress(env.T().(testing.TB)))
 			env.Setenv("FAR", freeAddress(env.T().(testing.TB))) // of a second program
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("ONNXRUNTIME", os.Getenv("RERANKD_ONNXRUNTIME")) // for the scripts that run a real model
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
