@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,8 +48,11 @@ type Hub struct {
 // Start has the hub listen on two loopback ports until close is called.
 func (h *Hub) Start() (close func()) {
 	h.asked = map[string]int{}
-	front, storage := httptest.NewServer(http.HandlerFunc(h.front)), httptest.NewServer(http.HandlerFunc(h.storage))
-	h.URL, h.Storage = front.URL, strings.Replace(storage.URL, "127.0.0.1", "localhost", 1)
+	front, storage := httptest.NewUnstartedServer(http.HandlerFunc(h.front)), httptest.NewUnstartedServer(http.HandlerFunc(h.storage))
+	_, port, _ := net.SplitHostPort(storage.Listener.Addr().String()) // it listens on one
+	h.URL, h.Storage = "http://"+front.Listener.Addr().String(), "http://localhost:"+port
+	front.Start()
+	storage.Start()
 	return func() { front.Close(); storage.Close() }
 }
 
