@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -15,141 +16,153 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
-// download gets one file of a snapshot to path. What was gotten before it broke off, in this run or an earlier one, stays in a file beside it and is not
-// gotten again. The file appears under its name when it is whole and its digest is right. progress is told how many bytes came, and
-// a negative number where they have to come again.
-func (c *Client) download(ctx context.Context, s *Snapshot, f File, path string, progress func(bytes int64)) error {
+// download gets one file of a snapshot and returns where it lies: in a file beside its place, whole and with the right digest. What was
+// gotten before a transfer broke off, in this run or an earlier one, is there and is not gotten again. progress is told how many bytes came,
+// and a negative number where they have to come again.
+func (c *Client) download(ctx context.Context, s *Snapshot, f File, path string, progress func(bytes int64)) (part string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+		return "", unwritten(err, f)
 	}
-	// Its name has the digest in it: a part of another version is another file.
-	part := path + "." + (f.SHA256 + f.Blob)[:12] + ".part"
+	part = partOf(path, f)
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return err
+		return "", unwritten(err, f)
 	}
 	defer out.Close()
+	t := &transfer{
+		file: f, out: out, progress: progress,
+		address: fmt.Sprintf("%s/%s/resolve/%s/%s", c.endpoint(), s.Repository, s.Commit, escapePath(f.Path)),
+		refused: func(res *http.Response) error { return c.refused(res, s.Repository, s.Commit, f.Path) },
+	}
 	again := false
 	for {
-		if err := c.fill(ctx, s, f, out, progress); err != nil {
-			return unwritten(err, f)
+		if err := c.fill(ctx, t); err != nil {
+			return "", unwritten(err, f)
 		}
 		found, err := digestOf(out, f)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if found == f.digest() {
 			break
 		}
 		// What came does not belong together, perhaps because of a part that another program wrote. Once it is gotten anew.
-		if err := out.Truncate(0); err != nil {
-			return err
+		if err := t.startOver(); err != nil {
+			return "", err
 		}
-		progress(-f.Size)
 		if again {
-			return errors.Join(&Error{Message: fmt.Sprintf("%s has the digest %s and should have %s", f.Path, found, f.digest()),
+			return "", errors.Join(&Error{Message: fmt.Sprintf("%s has the digest %s and should have %s", f.Path, found, f.digest()),
 				Advice: "something between here and the hub changes files; nothing was kept of it"}, os.Remove(part))
 		}
 		again = true
 	}
-	if err := errors.Join(out.Sync(), out.Close()); err != nil {
-		return unwritten(err, f)
-	}
-	return os.Rename(part, path)
+	return part, unwritten(errors.Join(out.Sync(), out.Close()), f)
 }
 
+// partOf is where a file lies until all of the model is there. The digest in its name makes the part of another version another file, so
+// that what is in it can be gone on with whatever happened meanwhile: a conditional request (If-Range) would add nothing to that.
+func partOf(path string, f File) string { return path + "." + (f.SHA256 + f.Blob)[:12] + ".part" }
+
+// A transfer brings one file.
+type transfer struct {
+	file     File
+	address  string
+	refused  func(*http.Response) error
+	out      *os.File
+	have     int64 // bytes in out
+	progress func(bytes int64)
+}
+
+// enough is how much more than ever before a try must have brought so that it counts as progress. Less is no connection to go on with.
+const enough = 64 << 10
+
 // fill brings out up to the file's size, going on where it ends.
-func (c *Client) fill(ctx context.Context, s *Snapshot, f File, out *os.File, progress func(int64)) error {
-	address := fmt.Sprintf("%s/%s/resolve/%s/%s", c.endpoint(), s.Repository, s.Commit, escapePath(f.Path))
-	have, err := out.Seek(0, io.SeekEnd)
-	if err != nil {
+func (c *Client) fill(ctx context.Context, t *transfer) (err error) {
+	if t.have, err = t.out.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	if have > f.Size {
-		if err := out.Truncate(0); err != nil {
+	if t.have > t.file.Size {
+		if err := t.out.Truncate(0); err != nil {
 			return err
 		}
-		have = 0
+		t.have = 0
 	}
-	progress(have)
+	t.progress(t.have)
+	most := t.have // at any time: what is brought again is no progress
 	return c.retry(ctx, func() (bool, error) {
-		if have == f.Size {
+		if t.have == t.file.Size {
 			return true, nil
 		}
-		came, err := c.fetch(ctx, s, f, address, out, &have, progress)
-		return came > 0, err
+		err := c.fetch(ctx, t)
+		further := t.have >= most+enough
+		most = max(most, t.have)
+		return further, err
 	})
 }
 
+// startOver forgets what has come.
+func (t *transfer) startOver() error {
+	t.progress(-t.have)
+	t.have = 0
+	return t.out.Truncate(0)
+}
+
 // fetch asks for what is missing of a file, and writes what comes of it.
-func (c *Client) fetch(ctx context.Context, s *Snapshot, f File, address string, out *os.File, have *int64, progress func(int64)) (came int64, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	idle := c.Idle
-	if idle == 0 {
-		idle = 30 * time.Second
-	}
-	stalled := time.AfterFunc(idle, func() { cancel(fmt.Errorf("nothing came for %v", idle)) })
-	defer stalled.Stop()
-	defer func() {
-		if err != nil && context.Cause(ctx) != ctx.Err() && ctx.Err() != nil {
-			err = broken(context.Cause(ctx))
-		}
-	}()
+func (c *Client) fetch(ctx context.Context, t *transfer) (err error) {
+	ctx, alive, stop := c.watch(ctx)
+	defer func() { err = stop(err) }()
 
 	// Nothing is to be compressed on the way: ranges and sizes are those of the file.
 	header := http.Header{"Accept-Encoding": {"identity"}}
-	if *have > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", *have))
+	if t.have > 0 {
+		header.Set("Range", fmt.Sprintf("bytes=%d-", t.have))
 	}
-	res, err := c.get(ctx, address, header)
+	res, err := c.get(ctx, t.address, header)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusPartialContent:
-		if from := res.Header.Get("Content-Range"); !strings.HasPrefix(from, fmt.Sprintf("bytes %d-", *have)) {
-			return 0, &Error{Message: fmt.Sprintf("getting %s: the hub was asked for the bytes from %d on, and sends %q", f.Path, *have, from)}
-		}
-	case http.StatusOK: // all of it, whatever was asked for
-		if *have > 0 {
-			if err := out.Truncate(0); err != nil {
-				return 0, err
+	switch s, from := res.StatusCode, res.Header.Get("Content-Range"); {
+	case s == http.StatusPartialContent && strings.HasPrefix(from, fmt.Sprintf("bytes %d-", t.have)):
+	case s == http.StatusPartialContent, s == http.StatusRequestedRangeNotSatisfiable:
+		err := &tryAgain{err: &Error{Message: fmt.Sprintf("getting %s: the hub was asked for the bytes from %d on, and sends %q (%d)", t.file.Path, t.have, from, s),
+			Advice: "try again later, or another --revision"}}
+		return cmp.Or(t.startOver(), error(err)) // without a range it may do better
+	case s == http.StatusOK: // all of it, whatever was asked for
+		if t.have > 0 {
+			if err := t.startOver(); err != nil {
+				return err
 			}
-			progress(-*have)
-			*have = 0
 		}
 	default:
-		return 0, c.refused(res, s.Repository, s.Commit, f.Path)
+		return t.refused(res)
 	}
-	if _, err := out.Seek(*have, io.SeekStart); err != nil {
-		return 0, err
+	if _, err := t.out.Seek(t.have, io.SeekStart); err != nil {
+		return err
 	}
 	buffer := make([]byte, 256<<10)
 	for {
 		n, err := res.Body.Read(buffer)
 		if n > 0 {
-			stalled.Reset(idle)
-			if int64(n) > f.Size-*have {
-				return came, &Error{Message: fmt.Sprintf("getting %s: the hub sends more than the %d bytes that it lists", f.Path, f.Size)}
+			alive()
+			if int64(n) > t.file.Size-t.have {
+				return &Error{Message: fmt.Sprintf("getting %s: the hub sends more than the %d bytes that it lists", t.file.Path, t.file.Size)}
 			}
-			if _, err := out.Write(buffer[:n]); err != nil {
-				return came, err
+			if _, err := t.out.Write(buffer[:n]); err != nil {
+				return err
 			}
-			came, *have = came+int64(n), *have+int64(n)
-			progress(int64(n))
+			t.have += int64(n)
+			t.progress(int64(n))
 		}
 		switch {
-		case err == io.EOF && *have < f.Size:
-			return came, broken(fmt.Errorf("%s ended after %d of %d bytes", f.Path, *have, f.Size))
+		case err == io.EOF && t.have < t.file.Size:
+			return broken(fmt.Errorf("%s ended after %d of %d bytes", t.file.Path, t.have, t.file.Size))
 		case err == io.EOF:
-			return came, nil
+			return nil
 		case err != nil:
-			return came, broken(err)
+			return broken(err)
 		}
 	}
 }
@@ -162,7 +175,7 @@ func unwritten(err error, f File) error {
 				Advice: "make room, or give another place with --to; what has come is kept and not gotten again"}
 		}
 	}
-	return err
+	return forbidden(err)
 }
 
 // digest is the one that the hub gives for the file.

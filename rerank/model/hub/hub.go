@@ -15,9 +15,11 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // DefaultEndpoint is the hub where nothing else is said.
@@ -77,12 +79,14 @@ var (
 
 // Snapshot resolves a revision (a branch, a tag, a commit) and lists the files of its commit.
 func (c *Client) Snapshot(ctx context.Context, repository, revision string) (*Snapshot, error) {
-	if !repositoryName.MatchString(repository) {
+	if !repositoryName.MatchString(repository) || slices.ContainsFunc(strings.Split(repository, "/"), func(part string) bool { return strings.Trim(part, ".") == "" }) {
 		return nil, &Error{Message: fmt.Sprintf("%q is no name of a model on a hub", repository), Advice: "write it as OWNER/NAME, such as mixedbread-ai/mxbai-rerank-xsmall-v1"}
 	}
 	address := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", c.endpoint(), repository, url.PathEscape(revision))
 	var body []byte
-	err := c.retry(ctx, func() (bool, error) {
+	err := c.retry(ctx, func() (_ bool, err error) {
+		ctx, _, stop := c.watch(ctx)
+		defer func() { err = stop(err) }()
 		res, err := c.get(ctx, address, nil)
 		if err != nil {
 			return false, err
@@ -150,9 +154,10 @@ func parseSnapshot(body []byte) (*Snapshot, error) {
 	return s, nil
 }
 
-// local refuses a path that is not one of a file below a directory, on any system.
+// local refuses a path that is not one of a file below a directory, on any system, and one that a terminal would not show as it is.
 func local(path string) error {
-	if path == "" || !filepath.IsLocal(filepath.FromSlash(path)) || strings.ContainsAny(path, "\\:\x00") || filepath.ToSlash(filepath.Clean(path)) != path {
+	if path == "" || !filepath.IsLocal(filepath.FromSlash(path)) || strings.ContainsAny(path, `\:`) ||
+		strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) || filepath.ToSlash(filepath.Clean(path)) != path {
 		return fmt.Errorf("%.200q is no path within a directory", path)
 	}
 	return nil
@@ -225,19 +230,26 @@ func (c *Client) refused(res *http.Response, repository, revision, path string) 
 	case s == http.StatusNotFound:
 		return &Error{Message: fmt.Sprintf("%s has no model %s (%d)", c.endpoint(), repository, s), Advice: "check the name: OWNER/NAME, as the hub's page shows it"}
 	case s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable || s >= 500:
-		return &tryAgain{after: retryAfter(res), err: &Error{Message: "the hub answers " + res.Status, Advice: "try again later"}}
+		after, advice := retryAfter(res), "try again later"
+		if after > 0 {
+			advice = fmt.Sprintf("the hub asks to be left alone for %v; a token in HF_TOKEN has a higher limit", after)
+		}
+		return &tryAgain{after: after, err: &Error{Message: "the hub answers " + res.Status, Advice: advice}}
 	}
 	said, _ := io.ReadAll(io.LimitReader(res.Body, 200))
 	return &Error{Message: fmt.Sprintf("the hub answers %s: %q", res.Status, said), Advice: c.endpointAdvice()}
 }
 
-// retryAfter is what an answer says in Retry-After; 0 where nothing that can be read.
+// retryAfter is what an answer says in Retry-After, in seconds or as a time; 0 where nothing that can be read.
 func retryAfter(res *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
+	said := res.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(said); err == nil {
+		return time.Duration(min(max(seconds, 0), 1<<30)) * time.Second
 	}
-	return time.Duration(seconds) * time.Second
+	if at, err := http.ParseTime(said); err == nil {
+		return max(0, time.Until(at)).Round(time.Second)
+	}
+	return 0
 }
 
 // tryAgain is an error that may be gone the next time.
@@ -258,8 +270,8 @@ func broken(err error) error {
 }
 
 const (
-	tries   = 5 // in a row without any progress
-	longest = time.Minute
+	tries   = 5               // in a row without any progress
+	longest = 5 * time.Minute // the hub counts requests over so long
 )
 
 // retry tries until do succeeds or fails for good; do says whether it came further than the time before.
@@ -291,6 +303,26 @@ func (c *Client) retry(ctx context.Context, do func() (progress bool, err error)
 		if err := c.sleep(ctx, wait); err != nil {
 			return err
 		}
+	}
+}
+
+// watch ends a context when nothing comes for c.Idle; alive says that something came. stop ends the watch, and says of an error that it was
+// this.
+func (c *Client) watch(ctx context.Context) (_ context.Context, alive func(), stop func(error) error) {
+	idle := c.Idle
+	if idle == 0 {
+		idle = 30 * time.Second
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stalled := fmt.Errorf("nothing came for %v", idle)
+	timer := time.AfterFunc(idle, func() { cancel(stalled) })
+	return ctx, func() { timer.Reset(idle) }, func(err error) error {
+		timer.Stop()
+		defer cancel(nil)
+		if err != nil && context.Cause(ctx) == stalled {
+			return broken(stalled)
+		}
+		return err
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rerankd/rerankd/rerank/model"
@@ -22,7 +23,7 @@ type Request struct {
 	Precisions []string // model.FP32, model.INT8, model.FP16: the first that the repository has a graph of is pulled
 	Directory  string   // where the files go
 
-	// Begun is told once what will be pulled; nil: nobody is.
+	// Begun is told what will be pulled, and once more where a graph turns out to have weights in further files; nil: nobody is.
 	Begun func(Plan)
 	// Progress is told how many bytes of which file came, or have to come again, where they are negative; nil: nobody is.
 	Progress func(f File, bytes int64)
@@ -36,11 +37,26 @@ type Plan struct {
 	Bytes     int64 // of all of Files
 }
 
-// Pull gets the files that a model is loaded from, and writes the lock file last. Files that are there and right are not gotten again; with
-// another commit all files of the lock are, so that a directory never mixes two versions of a model.
+// Pull gets the files that a model is loaded from. They come to their places together when the last of them is there, and the lock file after
+// them: until then a directory holds what it held before. Files that are there and right are not gotten again; with another commit all
+// files of the lock are, so that a directory never mixes two versions of a model. Where Revision is a commit that is there and right, the
+// hub is not asked.
 func (c *Client) Pull(ctx context.Context, r Request) (*Lock, error) {
 	if r.Revision == "" {
 		r.Revision = "main"
+	}
+	if r.Begun == nil {
+		r.Begun = func(Plan) {}
+	}
+	if r.Progress == nil {
+		r.Progress = func(File, int64) {}
+	}
+	if l := here(r); l != nil {
+		r.Begun(newPlan(l.Commit, r.Precisions[0], l.Files))
+		for _, f := range l.Files {
+			r.Progress(f, f.Size)
+		}
+		return l, nil
 	}
 	s, err := c.Snapshot(ctx, r.Repository, r.Revision)
 	if err != nil {
@@ -51,7 +67,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Lock, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(r.Directory, 0o755); err != nil {
-		return nil, err
+		return nil, forbidden(err)
 	}
 	release, err := hold(r.Directory)
 	if err != nil {
@@ -60,40 +76,113 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Lock, error) {
 	defer release()
 	former, err := ReadLock(r.Directory)
 	switch {
-	case err == nil && former.Repository != r.Repository:
-		return nil, &Error{Message: fmt.Sprintf("%s holds %s", r.Directory, former.Repository), Advice: "give another directory with --to"}
-	case err == nil:
-		files = s.also(files, former.Files)
-	case !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+		former = &Lock{}
+	case err != nil:
 		return nil, err
+	case former.Repository != r.Repository:
+		return nil, &Error{Message: fmt.Sprintf("%s holds %s", r.Directory, former.Repository), Advice: "give another directory with --to"}
 	}
-	plan := Plan{Commit: s.Commit, Precision: precision, Files: files}
-	for _, f := range files {
-		plan.Bytes += f.Size
-	}
-	if r.Begun != nil {
-		r.Begun(plan)
-	}
-	for _, f := range files {
-		progress := func(n int64) {
-			if r.Progress != nil {
-				r.Progress(f, n)
-			}
-		}
-		to := filepath.Join(r.Directory, filepath.FromSlash(f.Path))
-		if right(to, f) {
+	files = s.also(files, former.Files)
+	r.Begun(newPlan(s.Commit, precision, files))
+	parts := map[string]string{} // by the places to which they go
+	for i := 0; i < len(files); i++ {
+		f := files[i]
+		place := r.place(f)
+		progress := func(n int64) { r.Progress(f, n) }
+		whole := place
+		if right(place, f) {
 			progress(f.Size)
-			continue
+		} else {
+			if whole, err = c.download(ctx, s, f, place, progress); err != nil {
+				return nil, err
+			}
+			parts[place] = whole
 		}
-		if err := c.download(ctx, s, f, to, progress); err != nil {
+		more, err := s.beside(f, whole)
+		if err != nil {
 			return nil, err
+		}
+		if all := join(files, more); len(all) > len(files) {
+			files = all
+			r.Begun(newPlan(s.Commit, precision, files))
 		}
 	}
 	l := &Lock{Repository: r.Repository, Revision: r.Revision, Commit: s.Commit, Pulled: time.Now().UTC().Truncate(time.Second), Files: files}
-	if former != nil && former.Commit == l.Commit && slices.Equal(former.Files, l.Files) {
+	if len(parts) == 0 && former.Commit == l.Commit && slices.Equal(former.Files, l.Files) {
 		return former, nil // nothing is new
 	}
+	for place, part := range parts {
+		if err := os.Rename(part, place); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.clear(r, former.Files, files); err != nil {
+		return nil, err
+	}
 	return l, l.write(r.Directory)
+}
+
+func newPlan(commit, precision string, files []File) Plan {
+	p := Plan{Commit: commit, Precision: precision, Files: files}
+	for _, f := range files {
+		p.Bytes += f.Size
+	}
+	return p
+}
+
+func (r Request) place(f File) string { return filepath.Join(r.Directory, filepath.FromSlash(f.Path)) }
+
+// here is the lock of a directory that has already what is asked for; nil where the hub has to be asked. Only a commit can be known without
+// it: a branch may have moved.
+func here(r Request) *Lock {
+	l, err := ReadLock(r.Directory)
+	if err != nil || l.Repository != r.Repository || l.Commit != r.Revision {
+		return nil
+	}
+	graphs := model.GraphPaths(r.Precisions[0])
+	if !slices.ContainsFunc(l.Files, func(f File) bool { return slices.Contains(graphs, f.Path) }) {
+		return nil
+	}
+	for _, f := range l.Files {
+		if !right(r.place(f), f) {
+			return nil
+		}
+	}
+	return l
+}
+
+// clear takes away what is left of former versions: files that this commit does not have, and parts of files that are whole now.
+func (c *Client) clear(r Request, former, files []File) error {
+	for _, old := range former {
+		if slices.ContainsFunc(files, func(f File) bool { return f.Path == old.Path }) {
+			continue
+		}
+		if err := os.Remove(r.place(old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if c.Warn != nil {
+			c.Warn("%s is not in this commit, and was removed with the former one", old.Path)
+		}
+	}
+	for _, f := range join(files, former) {
+		// In a directory whose name is a pattern some may stay, which does no harm.
+		parts, _ := filepath.Glob(partOf(r.place(f), File{Blob: "????????????"}))
+		for _, part := range parts {
+			if err := os.Remove(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// forbidden says what to do where a directory may not be written to.
+func forbidden(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return &Error{Message: "keeping the model", Err: err, Advice: "give a directory that you may write to with --to, or as RERANKD_MODELS"}
+	}
+	return err
 }
 
 // right says whether the file is there, as it should be.
@@ -126,7 +215,7 @@ func (s *Snapshot) choose(precisions []string) (precision string, files []File, 
 	if len(files) == 0 {
 		return "", nil, s.lacks("ONNX graph as " + strings.Join(precisions, " or "))
 	}
-	// Weights that are too large for one file stand beside it.
+	// Weights that are too large for one file stand beside it, by these names as a rule; beside finds the others, once the graph is here.
 	graph := files[0].Path
 	for _, f := range s.Files {
 		if rest, ok := strings.CutPrefix(f.Path, graph); ok && (strings.HasPrefix(rest, "_data") || strings.HasPrefix(rest, ".data")) {
@@ -151,9 +240,38 @@ func (s *Snapshot) choose(precisions []string) (precision string, files []File, 
 // also adds those of the former files that this commit has.
 func (s *Snapshot) also(files, former []File) []File {
 	for _, old := range former {
-		i := s.find(old.Path)
-		if i >= 0 && !slices.ContainsFunc(files, func(f File) bool { return f.Path == old.Path }) {
-			files = append(files, s.Files[i])
+		if i := s.find(old.Path); i >= 0 {
+			files = join(files, s.Files[i:i+1])
+		}
+	}
+	return files
+}
+
+// beside are the files with weights that a graph names, which lies at path.
+func (s *Snapshot) beside(graph File, at string) (files []File, err error) {
+	if path.Ext(graph.Path) != ".onnx" {
+		return nil, nil
+	}
+	names, err := model.WeightsBeside(at)
+	if err != nil {
+		return nil, nil // it is as it was published; what is wrong with it is said by whoever loads it
+	}
+	for _, name := range names {
+		i := s.find(path.Join(path.Dir(graph.Path), name))
+		if i < 0 {
+			return nil, s.lacks(fmt.Sprintf("%q, where %s has its weights,", name, graph.Path))
+		}
+		files = append(files, s.Files[i])
+	}
+	return files, nil
+}
+
+// join adds those that are not among files yet, and leaves files as it was.
+func join(files, more []File) []File {
+	files = slices.Clip(files)
+	for _, m := range more {
+		if !slices.Contains(files, m) {
+			files = append(files, m)
 		}
 	}
 	return files

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/rerankd/rerankd/rerank/model/hub"
 	"github.com/rerankd/rerankd/rerank/model/hub/hubtest"
@@ -177,6 +178,174 @@ func TestPull(t *testing.T) {
 	})
 }
 
+// While a directory is brought to another commit, and when that fails, it holds the one before.
+func TestPullKeepsTheFormerCommit(t *testing.T) {
+	h := published(t)
+	c, _ := client(h)
+	dir := t.TempDir()
+	former, err := pull(t, c, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pull(t, c, dir, "fp32"); err != nil {
+		t.Fatal(err)
+	}
+	h.Commit = strings.Repeat("a", 40)
+	for path := range h.Files {
+		h.Files[path] = append([]byte("new "), h.Files[path]...)
+	}
+	h.Serve = func(w http.ResponseWriter, r *http.Request, path string, content []byte, n int) bool {
+		if path == "README.md" { // the last to come
+			http.Error(w, "no", http.StatusTeapot)
+		}
+		return path == "README.md"
+	}
+	if _, err := pull(t, c, dir); err == nil {
+		t.Fatal("got no error")
+	}
+	l, err := hub.ReadLock(dir)
+	if err != nil || l.Commit != former.Commit {
+		t.Fatalf("got %+v, %v, want the lock file of %s", l, err, former.Commit)
+	}
+	checks, extra, err := l.Verify(dir)
+	if err != nil || len(extra) != 0 || slices.ContainsFunc(checks, func(c hub.Check) bool { return c.State != hub.OK }) {
+		t.Errorf("got %+v, %q, %v, want all as it was", checks, extra, err)
+	}
+
+	// The new commit has no int8 graph any more: the old one must not be loaded with the new tokenizer.
+	h.Serve = nil
+	delete(h.Files, "onnx/model_quantized.onnx")
+	var warned []string
+	c.Warn = func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) }
+	before := len(h.Requests())
+	if _, err := pull(t, c, dir, "fp32"); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, h, dir, "onnx/model.onnx", "tokenizer.json", "config.json", "README.md")
+	if !strings.HasPrefix(strings.Join(warned, "\n"), "onnx/model_quantized.onnx is not in this commit") || len(warned) != 1 {
+		t.Errorf("got the warnings %q, want one about the graph that was removed", warned)
+	}
+	for _, asked := range h.Requests()[before:] {
+		if strings.Contains(asked, "tokenizer.json") {
+			t.Errorf("got the request %s for what had come before", asked)
+		}
+	}
+}
+
+// A pinned model that is there needs no hub.
+func TestPullOfACommit(t *testing.T) {
+	h := published(t)
+	c, _ := client(h)
+	dir := t.TempDir()
+	ask := func(commit string, precision string) (int, error) {
+		before := len(h.Requests())
+		came := int64(0)
+		l, err := c.Pull(t.Context(), hub.Request{Repository: repository, Revision: commit, Precisions: []string{precision}, Directory: dir,
+			Progress: func(f hub.File, n int64) { came += n }})
+		if err == nil {
+			for _, f := range l.Files {
+				came -= f.Size
+			}
+			if came != 0 {
+				t.Errorf("got %d bytes of progress too many", came)
+			}
+		}
+		return len(h.Requests()) - before, err
+	}
+	if _, err := ask(hubtest.Commit, "int8"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ask(hubtest.Commit, "int8"); err != nil || n != 0 {
+		t.Errorf("got %d requests, %v, want none", n, err)
+	}
+	if n, err := ask("main", "int8"); err != nil || n != 1 {
+		t.Errorf("got %d requests, %v for a branch, want one", n, err)
+	}
+	if n, err := ask(hubtest.Commit, "fp32"); err != nil || n == 0 {
+		t.Errorf("got %d requests, %v for another precision, want some", n, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ask(hubtest.Commit, "int8"); err != nil || n == 0 {
+		t.Errorf("got %d requests, %v for a file that was changed, want some", n, err)
+	}
+	holds(t, h, dir, append(slices.Clone(int8Files), "onnx/model.onnx")...)
+}
+
+// Weights in files of any name come with the graph that names them.
+func TestPullWeightsBeside(t *testing.T) {
+	graph := func(location string) []byte {
+		message := func(fields ...any) (m []byte) {
+			for i := 0; i < len(fields); i += 2 {
+				m = protowire.AppendBytes(protowire.AppendTag(m, protowire.Number(fields[i].(int)), protowire.BytesType), fields[i+1].([]byte))
+			}
+			return m
+		}
+		weight := protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 1) // float32
+		weight = append(weight, message(13, message(1, []byte("location"), 2, []byte(location)))...)
+		return message(7, message(5, weight))
+	}
+	for _, test := range []struct {
+		location, message string
+	}{
+		{"weights.bin", ""},
+		{"model_quantized.onnx_data", ""},
+		{"absent.bin", `has no "absent.bin", where onnx/model_quantized.onnx has its weights`},
+		{"../../secret", `has no "../../secret"`},
+	} {
+		h := published(t)
+		h.Files["onnx/model_quantized.onnx"] = graph(test.location)
+		h.Files["onnx/weights.bin"], h.Files["onnx/model_quantized.onnx_data"] = []byte("weights"), []byte("weights")
+		c, _ := client(h)
+		dir := t.TempDir()
+		_, err := pull(t, c, dir)
+		if test.message != "" {
+			if err == nil || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("%s: got %v, want %q", test.location, err, test.message)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := append(slices.Clone(int8Files), "onnx/model_quantized.onnx_data") // which its name says
+		if test.location == "weights.bin" {
+			want = append(want, "onnx/weights.bin")
+		}
+		holds(t, h, dir, want...)
+	}
+}
+
+// A directory that may not be written to is said with what to do.
+func TestPullWhereItMayNot(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := client(published(t))
+	for _, to := range []string{dir, filepath.Join(dir, "new")} {
+		_, err := pull(t, c, to)
+		if hinted, ok := errors.AsType[*hub.Error](err); !ok || !strings.Contains(hinted.Hint(), "--to") {
+			t.Errorf("got %v, want what to do", err)
+		}
+	}
+}
+
+// Names that are none, and that would lead out of the directory of models.
+func TestPullWhatIsNoName(t *testing.T) {
+	c, _ := client(published(t))
+	for _, name := range []string{"", "..", "../..", "owner/..", "./name", "owner/", "/name", "owner/name/more", "owner name", "owner/name?x", "owner/na\nme"} {
+		_, err := c.Pull(t.Context(), hub.Request{Repository: name, Precisions: []string{"int8"}, Directory: t.TempDir()})
+		if err == nil || !strings.Contains(err.Error(), "is no name of a model on a hub") {
+			t.Errorf("%q: got %v", name, err)
+		}
+	}
+}
+
 // A connection that breaks is taken up where it broke, as long as something comes.
 func TestPullResumes(t *testing.T) {
 	h := published(t)
@@ -208,13 +377,20 @@ func TestPullResumesAnEarlierRun(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		spoil  func(part []byte) []byte
-		honour bool // the hub heeds Range
+		ranged func(w http.ResponseWriter, content []byte) // answers a request with a Range; nil: as it should
 		want   []string
 	}{
-		{"half of it", func(p []byte) []byte { return p }, true, []string{"bytes=524288-"}},
-		{"half of it, from a hub that sends all", func(p []byte) []byte { return p }, false, []string{"bytes=524288-"}},
-		{"other bytes", func(p []byte) []byte { return make([]byte, len(p)) }, true, []string{"bytes=524288-", ""}},
-		{"more than all", func(p []byte) []byte { return make([]byte, 4<<20) }, true, []string{""}},
+		{"half of it", nil, nil, []string{"bytes=524288-"}},
+		{"half of it, from a hub that sends all", nil, func(w http.ResponseWriter, content []byte) { w.Write(content) }, []string{"bytes=524288-"}},
+		{"half of it, from a hub that does not have the rest", nil, func(w http.ResponseWriter, content []byte) { w.WriteHeader(416) }, []string{"bytes=524288-", ""}},
+		{"half of it, from a hub that sends another range", nil, func(w http.ResponseWriter, content []byte) {
+			w.Header().Set("Content-Range", "bytes 0-9/2097152")
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(content[:10])
+		}, []string{"bytes=524288-", ""}},
+		{"other bytes", func(p []byte) []byte { return make([]byte, len(p)) }, nil, []string{"bytes=524288-", ""}},
+		{"more than all", func(p []byte) []byte { return make([]byte, 4<<20) }, nil, []string{""}},
+		{"all of it", func(p []byte) []byte { return nil }, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := published(t)
@@ -242,14 +418,21 @@ func TestPullResumesAnEarlierRun(t *testing.T) {
 			if err != nil || len(part) != 512<<10 {
 				t.Fatalf("got a part of %d bytes, %v", len(part), err)
 			}
-			if err := os.WriteFile(parts[0], test.spoil(part), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			h.Serve = func(w http.ResponseWriter, r *http.Request, path string, content []byte, n int) bool {
-				if !test.honour {
-					w.Write(content)
+			if test.spoil != nil {
+				if part = test.spoil(part); part == nil {
+					part = h.Files["onnx/model_quantized.onnx"]
 				}
-				return !test.honour
+				if err := os.WriteFile(parts[0], part, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Sleep = func(context.Context, time.Duration) error { return nil }
+			h.Serve = func(w http.ResponseWriter, r *http.Request, path string, content []byte, n int) bool {
+				ranged := test.ranged != nil && r.Header.Get("Range") != ""
+				if ranged {
+					test.ranged(w, content)
+				}
+				return ranged
 			}
 			before := len(h.Requests())
 			if _, err := pull(t, c, dir); err != nil {
@@ -308,16 +491,20 @@ func TestPullFails(t *testing.T) {
 			"the hub lists config.json of owner/name and does not have it", ""},
 		{"a hub that is overloaded", serve("config.json", func(w http.ResponseWriter, r *http.Request, content []byte) { w.WriteHeader(503) }), nil, nil,
 			"the hub answers 503", "try again later"},
-		{"an answer to another range", func(h *hubtest.Hub) {
-			serve("onnx/model_quantized.onnx", func(w http.ResponseWriter, r *http.Request, content []byte) {
-				if r.Header.Get("Range") == "" {
-					hubtest.Cut(w, r, content, 100)
-				}
-				w.Header().Set("Content-Range", "bytes 0-9/10")
-				w.WriteHeader(http.StatusPartialContent)
-				w.Write(content[:10])
-			})(h)
-		}, nil, nil, "was asked for the bytes from 100 on, and sends", ""},
+		{"never the range that was asked for", serve("config.json", func(w http.ResponseWriter, r *http.Request, content []byte) {
+			w.Header().Set("Content-Range", "bytes 7-16/22")
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(content[7:17])
+		}), nil, nil, "was asked for the bytes from 0 on, and sends \"bytes 7-16/22\"", "try again later"},
+		{"the first half again and again", serve("onnx/model_quantized.onnx", func(w http.ResponseWriter, r *http.Request, content []byte) {
+			r.Header.Del("Range")
+			hubtest.Cut(w, r, content, len(content)/2)
+		}), nil, nil, "the connection to the hub broke", "HTTPS_PROXY"},
+		{"a byte at a time", serve("onnx/model_quantized.onnx", func(w http.ResponseWriter, r *http.Request, content []byte) { hubtest.Cut(w, r, content, 1) }), nil, nil,
+			"the connection to the hub broke", ""},
+		{"a list that never comes", func(h *hubtest.Hub) {
+			h.Refuse = func(int) (int, http.Header) { time.Sleep(100 * time.Millisecond); return 0, nil }
+		}, func(c *hub.Client) { c.Idle = 20 * time.Millisecond }, nil, "nothing came for 20ms", ""},
 
 		{"gated, without a token", func(h *hubtest.Hub) { h.Gated, h.Token = true, "secret" }, nil, nil, "owner/name is gated", "set HF_TOKEN"},
 		{"gated, and the terms were not accepted", func(h *hubtest.Hub) { h.Gated, h.Token = true, "secret" }, func(c *hub.Client) { c.Token = "secret" }, nil,
@@ -334,6 +521,9 @@ func TestPullFails(t *testing.T) {
 		{"no hub", func(h *hubtest.Hub) {}, func(c *hub.Client) { c.Endpoint = "http://127.0.0.1:1" }, nil, "the connection to the hub broke", "HF_ENDPOINT"},
 		{"no address", func(h *hubtest.Hub) {}, func(c *hub.Client) { c.Endpoint = "hub" }, nil, "unsupported protocol", "HF_ENDPOINT"},
 		{"a page that is no hub's", func(h *hubtest.Hub) { h.List = func(d map[string]any) { delete(d, "sha") } }, nil, nil, "is no commit", "is http://"},
+		{"a path that moves the cursor", list(func(d map[string]any) {
+			d["siblings"].([]any)[0].(map[string]any)["rfilename"] = "onnx/model_quantized.onnx_data\x1b[2J"
+		}), nil, nil, `_data\x1b[2J" is no path within a directory`, ""},
 		{"a path that leads out", list(func(d map[string]any) {
 			d["siblings"].([]any)[0].(map[string]any)["rfilename"] = "../../.ssh/authorized_keys"
 		}), nil, nil,
@@ -384,7 +574,7 @@ func TestPullFails(t *testing.T) {
 	}
 }
 
-// What goes by is waited for, for as long as the hub asks, and no longer than a minute.
+// What goes by is waited for, for as long as the hub asks, and no longer than five minutes.
 func TestPullWaits(t *testing.T) {
 	limited := func(after string) func(int) (int, http.Header) {
 		return func(n int) (int, http.Header) {
@@ -402,12 +592,19 @@ func TestPullWaits(t *testing.T) {
 		{"7", []time.Duration{7 * time.Second, 7 * time.Second}, false},
 		{"", []time.Duration{time.Second, 2 * time.Second}, false},
 		{"soon", []time.Duration{time.Second, 2 * time.Second}, false},
+		{"-7", []time.Duration{time.Second, 2 * time.Second}, false},
+		{"Wed, 21 Oct 2015 07:28:00 GMT", []time.Duration{time.Second, 2 * time.Second}, false},
+		{"300", []time.Duration{5 * time.Minute, 5 * time.Minute}, false},
 		{"3600", nil, true},
+		{time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), nil, true},
 	} {
 		h := published(t)
 		h.Refuse = limited(test.after)
 		c, waits := client(h)
 		_, err := pull(t, c, t.TempDir())
+		if hinted, ok := errors.AsType[*hub.Error](err); test.fails && (!ok || !strings.Contains(hinted.Hint(), "alone for 1h0m0s") && !strings.Contains(hinted.Hint(), "alone for 59m")) {
+			t.Errorf("Retry-After %q: got the hint of %v, want how long the hub asks for", test.after, err)
+		}
 		if (err != nil) != test.fails || !slices.Equal(*waits, test.want) {
 			t.Errorf("Retry-After %q: got %v after the waits %v, want %v", test.after, err, *waits, test.want)
 		}
