@@ -32,6 +32,7 @@ import (
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/rerank/model"
 	"github.com/rerankd/rerankd/rerank/model/hub/hubtest"
+	"github.com/rerankd/rerankd/rerank/onnx"
 )
 
 // The scripts in testdata are the program's manual by example. They run the real program, with a model that needs no native library
@@ -51,6 +52,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata",
 		RequireUniqueNames: true,
+		Condition: func(name string) (bool, error) {
+			if name != "onnxruntime" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return onnx.Version() != "", nil // false in a build without cgo
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PROXY", freeAddress(env.T().(testing.TB)))
 			env.Setenv("ADMIN", freeAddress(env.T().(testing.TB)))
