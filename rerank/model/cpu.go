@@ -32,3 +32,24 @@ func preferred(instructions string) (precisions []string, why string) {
 	}
 	return []string{INT8, FP32, FP16}, "this processor has " + instructions
 }
+
+// choice says why a graph is taken that has the precision taken, where asked was asked for ("": nothing was) and so many graphs are there,
+// and what is to be said against it.
+func choice(asked, taken string, graphs int, instructions string) (why, warning string) {
+	precisions, why := preferred(instructions)
+	switch {
+	case asked != "":
+		why = "as asked for"
+	case graphs == 1:
+		why = "its only graph"
+	case taken != precisions[0]:
+		why = "it has no " + precisions[0] + " graph"
+	}
+	switch {
+	case taken == INT8 && instructions == "":
+		warning = "this processor has no instructions for int8: an fp32 graph would be as fast or faster, and more exact"
+	case taken == FP16:
+		warning = "processors compute in fp32: an fp16 graph is slower on them"
+	}
+	return why, warning
+}

@@ -32,7 +32,7 @@ type Files struct {
 	Tokenizer []byte // tokenizer.json
 	Config    []byte // config.json
 	Precision string // of most of the weights: FP32, FP16 or INT8
-	Choice    string // why that precision, where the source has several and none was asked for; else ""
+	Choice    string // why that precision: "this processor has AVX512-VNNI"
 	Warning   string // what is to be said against it; else ""
 
 	// Digest is the SHA-256 of the graph in lower-case hexadecimal. Where weights are in files beside the graph, it is that of the lines
@@ -49,6 +49,11 @@ type Files struct {
 //
 // precision chooses among the graphs of a directory; "" takes what this processor is fastest with ([Preferred]). Nothing is downloaded.
 func Open(name, source, precision, directory string) (*Files, error) {
+	return open(name, source, precision, directory, int8Instructions())
+}
+
+// open is Open on a processor with these instructions for int8.
+func open(name, source, precision, directory, instructions string) (*Files, error) {
 	if source == "" || source == "embedded" {
 		f, err := Embedded()
 		if err != nil {
@@ -58,12 +63,13 @@ func Open(name, source, precision, directory string) (*Files, error) {
 			return nil, fmt.Errorf("model %q: the embedded model is %s, not %s", name, f.Precision, precision)
 		}
 		f.Name = cmp.Or(name, f.Name)
+		f.Choice, f.Warning = choice(precision, f.Precision, 1, instructions)
 		return f, nil
 	}
 	if filepath.IsAbs(source) || strings.HasPrefix(source, ".") {
-		return Directory(name, source, precision)
+		return readDirectory(name, source, precision, instructions)
 	}
-	f, err := Directory(name, filepath.Join(cmp.Or(directory, DefaultDirectory(os.LookupEnv)), filepath.FromSlash(source)), precision)
+	f, err := readDirectory(name, filepath.Join(cmp.Or(directory, DefaultDirectory(os.LookupEnv)), filepath.FromSlash(source)), precision, instructions)
 	if missing, ok := errors.AsType[*NotFoundError](err); ok {
 		missing.Published = source
 	}
@@ -114,36 +120,31 @@ func DefaultDirectory(lookup func(string) (string, bool)) string {
 //
 // A file that is missing is a [*NotFoundError]; a graph of another precision than the one asked for is an error that says so.
 func Directory(name, dir, precision string) (*Files, error) {
+	return readDirectory(name, dir, precision, int8Instructions())
+}
+
+// readDirectory is Directory on a processor with these instructions for int8.
+func readDirectory(name, dir, precision, instructions string) (*Files, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, &NotFoundError{Name: name, What: "directory", Tried: []string{dir}}
 	}
-	return directory(name, dir, precision, int8Instructions())
-}
-
-// directory is Directory on a processor with these instructions for int8.
-func directory(name, dir, precision, instructions string) (*Files, error) {
-	precisions, why := preferred(instructions)
+	precisions, _ := preferred(instructions)
 	if precision != "" {
 		precisions = []string{precision}
 	}
-	path, err := findGraph(name, dir, precisions)
+	graphs, err := findGraphs(name, dir, precisions)
 	if err != nil {
 		return nil, err
 	}
+	path := graphs[0]
 	f := &Files{Name: name, GraphPath: path, Source: dir}
 	if f.Digest, f.Precision, err = describe(path); err != nil {
 		return nil, fmt.Errorf("model %q: reading the graph %s: %w", name, path, err)
 	}
-	switch {
-	case precision != "" && precision != f.Precision:
+	if precision != "" && precision != f.Precision {
 		return nil, fmt.Errorf("model %q: %s is %s, not %s", name, path, f.Precision, precision)
-	case precision == "" && f.Precision == precisions[0]:
-		f.Choice = why
-	case f.Precision == INT8 && instructions == "":
-		f.Warning = "this processor has no instructions for int8: fp32 would be faster, and exact"
-	case f.Precision == FP16:
-		f.Warning = "processors compute in fp32: an fp16 graph is slower on them"
 	}
+	f.Choice, f.Warning = choice(precision, f.Precision, len(graphs), instructions)
 	if f.Tokenizer, err = readFile(name, dir, "tokenizer.json"); err != nil {
 		return nil, err
 	}
@@ -161,14 +162,16 @@ func directory(name, dir, precision, instructions string) (*Files, error) {
 	return f, nil
 }
 
-func findGraph(name, dir string, precisions []string) (string, error) {
+// findGraphs returns the paths of the graphs that are there, the one to take first.
+func findGraphs(name, dir string, precisions []string) ([]string, error) {
 	var candidates []string
 	for _, p := range precisions {
 		if graphNames[p] == nil {
-			return "", fmt.Errorf("model %q: precision %q is none of fp32, fp16, int8", name, p)
+			return nil, fmt.Errorf("model %q: precision %q is none of fp32, fp16, int8", name, p)
 		}
 		candidates = append(candidates, graphNames[p]...)
 	}
+	var graphs []string
 	tried := make([]string, 0, len(candidates))
 	for _, c := range candidates {
 		path := filepath.Join(dir, filepath.FromSlash(c))
@@ -176,11 +179,14 @@ func findGraph(name, dir string, precisions []string) (string, error) {
 			continue
 		}
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
+			graphs = append(graphs, path)
 		}
 		tried = append(tried, path)
 	}
-	return "", &NotFoundError{Name: name, What: "ONNX graph", Tried: tried}
+	if len(graphs) == 0 {
+		return nil, &NotFoundError{Name: name, What: "ONNX graph", Tried: tried}
+	}
+	return graphs, nil
 }
 
 func readFile(name, dir, file string) ([]byte, error) {
@@ -243,10 +249,22 @@ func (f *Files) Architecture() string {
 		Width      int    `json:"hidden_size"`
 		Vocabulary int    `json:"vocab_size"`
 	}
-	if err := json.Unmarshal(f.Config, &c); err != nil || c.Type == "" {
+	if err := json.Unmarshal(f.Config, &c); err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s, %d layers, %d wide, %d tokens in its vocabulary", c.Type, c.Layers, c.Width, c.Vocabulary)
+	var said []string
+	if c.Type != "" {
+		said = append(said, c.Type)
+	}
+	for _, n := range []struct {
+		count int
+		of    string
+	}{{c.Layers, "layers"}, {c.Width, "wide"}, {c.Vocabulary, "tokens in its vocabulary"}} {
+		if n.count > 0 { // some kinds have other names for it
+			said = append(said, fmt.Sprint(n.count, " ", n.of))
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 func fileDigest(path string) (string, error) {

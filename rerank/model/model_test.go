@@ -102,6 +102,8 @@ func TestWhatIsNoGraph(t *testing.T) {
 func FuzzWeightPrecision(f *testing.F) {
 	f.Add(graph(1, 10))
 	f.Add(graph(3, 10)[:100])
+	f.Add(message(7, message(1, message(5, message(5, tensorBeside("data"))))))
+	f.Add(beside("data"))
 	f.Add([]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, beside, err := weights(bytes.NewReader(data), int64(len(data)))
@@ -132,36 +134,37 @@ func published(t *testing.T, files map[string]string) string {
 func TestDirectory(t *testing.T) {
 	fp32, int8, fp16 := string(graph(1, 100)), string(graph(3, 100)), string(graph(10, 100))
 	both := map[string]string{"onnx/model.onnx": fp32, "onnx/model_quantized.onnx": int8, "onnx/model_fp16.onnx": fp16}
+	const has, hasNot = "this processor has VNNI", "this processor has no instructions for int8"
 	for _, c := range []struct {
 		name          string
 		graphs        map[string]string
 		precision     string
 		path, measure string
 		instructions  string
+		choice        string
+		warning       string
 	}{
-		{"at the top", map[string]string{"model.onnx": fp32}, "", "model.onnx", FP32, "VNNI"},
-		{"at the top, in int8", map[string]string{"model.onnx": int8}, "", "model.onnx", INT8, "VNNI"},
-		{"at the top, int8 asked for", map[string]string{"model.onnx": int8}, INT8, "model.onnx", INT8, ""},
-		{"as published, on a processor with instructions for int8", both, "", "onnx/model_quantized.onnx", INT8, "VNNI"},
-		{"as published, on one without", both, "", "onnx/model.onnx", FP32, ""},
-		{"as published, fp32", both, FP32, "onnx/model.onnx", FP32, "VNNI"},
-		{"as published, int8", both, INT8, "onnx/model_quantized.onnx", INT8, ""},
-		{"as published, fp16", both, FP16, "onnx/model_fp16.onnx", FP16, "VNNI"},
-		{"only the small one was fetched", map[string]string{"onnx/model_quantized.onnx": int8}, "", "onnx/model_quantized.onnx", INT8, ""},
+		{"at the top", map[string]string{"model.onnx": fp32}, "", "model.onnx", FP32, "VNNI", "its only graph", ""},
+		{"at the top, in int8", map[string]string{"model.onnx": int8}, "", "model.onnx", INT8, "VNNI", "its only graph", ""},
+		{"at the top, int8 asked for", map[string]string{"model.onnx": int8}, INT8, "model.onnx", INT8, "", "as asked for", hasNot},
+		{"as published, on a processor with instructions for int8", both, "", "onnx/model_quantized.onnx", INT8, "VNNI", has, ""},
+		{"as published, on one without", both, "", "onnx/model.onnx", FP32, "", hasNot, ""},
+		{"as published, fp32", both, FP32, "onnx/model.onnx", FP32, "VNNI", "as asked for", ""},
+		{"as published, int8", both, INT8, "onnx/model_quantized.onnx", INT8, "", "as asked for", hasNot},
+		{"as published, fp16", both, FP16, "onnx/model_fp16.onnx", FP16, "VNNI", "as asked for", "fp16 graph is slower"},
+		{"only the small one was fetched", map[string]string{"onnx/model_quantized.onnx": int8}, "", "onnx/model_quantized.onnx", INT8, "", "its only graph", hasNot},
+		{"without the small one", map[string]string{"onnx/model.onnx": fp32, "onnx/model_fp16.onnx": fp16}, "", "onnx/model.onnx", FP32, "VNNI", "it has no int8 graph", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := map[string]string{"tokenizer.json": "{}", "config.json": config}
 			maps.Copy(files, c.graphs)
 			dir := published(t, files)
-			f, err := directory("large", dir, c.precision, c.instructions)
+			f, err := readDirectory("large", dir, c.precision, c.instructions)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if chosen := c.precision == "" && (c.measure == INT8) == (c.instructions != ""); (f.Choice != "") != chosen {
-				t.Errorf("got the choice %q, want one: %v", f.Choice, chosen)
-			}
-			if warned := c.measure == FP16 || c.measure == INT8 && c.instructions == ""; (f.Warning != "") != warned {
-				t.Errorf("got the warning %q, want one: %v", f.Warning, warned)
+			if f.Choice != c.choice || (f.Warning != "") != (c.warning != "") || !strings.Contains(f.Warning, c.warning) {
+				t.Errorf("got the choice %q and the warning %q, want %q and %q", f.Choice, f.Warning, c.choice, c.warning)
 			}
 			if want := filepath.Join(dir, filepath.FromSlash(c.path)); f.GraphPath != want {
 				t.Errorf("got graph %s, want %s", f.GraphPath, want)
@@ -191,22 +194,71 @@ func TestDigestIsOfTheGraph(t *testing.T) {
 	}
 }
 
+// message is a protobuf message of messages, each under the number of its field.
+func message(fields ...any) (m []byte) {
+	for i := 0; i < len(fields); i += 2 {
+		m = protowire.AppendBytes(protowire.AppendTag(m, protowire.Number(fields[i].(int)), protowire.BytesType), fields[i+1].([]byte))
+	}
+	return m
+}
+
+// tensorBeside is a weight of 100 float32 in another file.
+func tensorBeside(location string) []byte {
+	entry := func(key, value string) []byte { return message(1, []byte(key), 2, []byte(value)) }
+	t := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 100)
+	t = protowire.AppendVarint(protowire.AppendTag(t, 2, protowire.VarintType), 1)
+	t = append(t, message(13, entry("location", location), 13, entry("offset", "4096"))...)
+	return protowire.AppendVarint(protowire.AppendTag(t, 14, protowire.VarintType), 1)
+}
+
 // beside is a graph whose weights are in other files.
 func beside(locations ...string) []byte {
 	var g []byte
 	for _, l := range locations {
-		entry := func(key, value string) []byte {
-			e := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte(key))
-			return protowire.AppendBytes(protowire.AppendTag(e, 2, protowire.BytesType), []byte(value))
-		}
-		b := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 100)
-		b = protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), 1)
-		b = protowire.AppendBytes(protowire.AppendTag(b, 13, protowire.BytesType), entry("location", l))
-		b = protowire.AppendBytes(protowire.AppendTag(b, 13, protowire.BytesType), entry("offset", "4096"))
-		b = protowire.AppendVarint(protowire.AppendTag(b, 14, protowire.VarintType), 1)
-		g = protowire.AppendBytes(protowire.AppendTag(g, 5, protowire.BytesType), b)
+		g = append(g, message(5, tensorBeside(l))...)
 	}
-	return protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), g)
+	return message(7, g)
+}
+
+// Weights are found wherever a graph may have them, since the digest of a model must be of all of them.
+func TestWeightsAreFoundEverywhere(t *testing.T) {
+	w := tensorBeside("data")
+	node := func(attribute []byte) []byte { return message(2, []byte("out"), 4, []byte("Constant"), 5, attribute) }
+	for place, m := range map[string][]byte{
+		"an initializer":               message(7, message(5, w)),
+		"a sparse initializer":         message(7, message(15, message(1, w))),
+		"its indices":                  message(7, message(15, message(2, w))),
+		"an attribute":                 message(7, message(1, node(message(5, w)))),
+		"a list in an attribute":       message(7, message(1, node(message(10, w)))),
+		"a sparse attribute":           message(7, message(1, node(message(22, message(1, w))))),
+		"a list of sparse ones":        message(7, message(1, node(message(23, message(1, w))))),
+		"the branch of a condition":    message(7, message(1, node(message(6, message(5, w))))),
+		"one of several branches":      message(7, message(1, node(message(11, message(1, node(message(5, w))))))),
+		"a function":                   message(25, message(7, node(message(5, w)))),
+		"the default of its attribute": message(25, message(11, message(5, w))),
+	} {
+		precision, beside, err := weights(bytes.NewReader(m), int64(len(m)))
+		if err != nil || precision != FP32 || !slices.Equal(beside, []string{"data"}) {
+			t.Errorf("in %s: got %q, %q, %v, want fp32 weights in the file data", place, precision, beside, err)
+		}
+	}
+}
+
+// A graph in an attribute of a node of a graph, and so on, ends somewhere.
+func TestGraphsWithinGraphs(t *testing.T) {
+	nested := func(levels int) []byte {
+		g := message(5, tensorBeside("data"))
+		for range levels {
+			g = message(1, message(5, message(6, g)))
+		}
+		return message(7, g)
+	}
+	for levels, want := range map[int]string{20: "", 1000: "nested"} {
+		m := nested(levels)
+		if _, _, err := weights(bytes.NewReader(m), int64(len(m))); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d levels: got %v, want %q", levels, err, want)
+		}
+	}
 }
 
 // The digest of a model is also that of the weights beside its graph, which must be within its directory.
@@ -301,6 +353,26 @@ func TestMaxLength(t *testing.T) {
 	}
 }
 
+func TestArchitecture(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"model_type": "deberta-v2", "num_hidden_layers": 12, "hidden_size": 384, "vocab_size": 128100}`: "deberta-v2, 12 layers, 384 wide, 128100 tokens in its vocabulary",
+		`{"model_type": "distilbert", "n_layers": 6, "dim": 768, "vocab_size": 30522}`:                    "distilbert, 30522 tokens in its vocabulary",
+		`{}`: "",
+		`[]`: "",
+	} {
+		if got := (&Files{Config: []byte(config)}).Architecture(); got != want {
+			t.Errorf("%s: got %q, want %q", config, got, want)
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	f := Files{Name: "small", Source: "/models/small", Precision: INT8, Digest: strings.Repeat("0123456789abcdef", 4)}
+	if got, want := f.Identity(), "/models/small int8 sha256:0123456789ab"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	hub := t.TempDir()
 	name := "mixedbread-ai/mxbai-rerank-xsmall-v1"
@@ -331,6 +403,21 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := Open("small", "mixedbread-ai/mxbai-rerank-base-v1", "", hub); err == nil || !strings.Contains(err.Error(), filepath.Join(hub, "mixedbread-ai", "mxbai-rerank-base-v1")) {
 		t.Errorf("got error %v, want one that names the directory", err)
+	}
+}
+
+// The embedded model has one graph, which is also taken where it is not the best one could have, and that is said.
+func TestTheEmbeddedModelOnAnyProcessor(t *testing.T) {
+	for instructions, warned := range map[string]bool{"VNNI": false, "": true} {
+		for precision, choice := range map[string]string{"": "its only graph", INT8: "as asked for"} {
+			f, err := open("small", "embedded", precision, "", instructions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Choice != choice || (f.Warning != "") != warned {
+				t.Errorf("with %q, %q asked for: got %q and the warning %q, want %q, and one: %v", instructions, precision, f.Choice, f.Warning, choice, warned)
+			}
+		}
 	}
 }
 

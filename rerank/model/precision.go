@@ -11,42 +11,34 @@ import (
 
 // weights tells in which type most of a graph's weights are stored, whatever its file is called, and in which files beside it any of them are.
 //
-// An ONNX file is one protobuf message: ModelProto{graph = 7: GraphProto{initializer = 5: TensorProto{dims = 1, data_type = 2,
-// external_data = 13: StringStringEntryProto{key = 1, value = 2}}}} (onnx.proto3 of the ONNX specification; the key "location" is the path
-// of a file, relative to the graph's). Only the headers of the weights are read; their data is stepped over.
+// A weight is a TensorProto{dims = 1, data_type = 2, external_data = 13: StringStringEntryProto{key = 1, value = 2}}, where the key
+// "location" is the path of a file, relative to the graph's (onnx.proto3 of the ONNX specification). Only the headers of the weights are
+// read; their data is stepped over.
 func weights(r io.ReaderAt, size int64) (precision string, beside []string, err error) {
 	elementsOf := map[string]int64{}
-	err = fields(r, 0, size, func(model field) error {
-		if model.number != 7 || model.wire != lengthDelimited {
-			return nil
-		}
-		return fields(r, model.start, model.end, func(graph field) error {
-			if graph.number != 5 || graph.wire != lengthDelimited {
-				return nil
-			}
-			elements, dataType := int64(1), uint64(0)
-			err := fields(r, graph.start, graph.end, func(tensor field) error {
-				switch {
-				case tensor.number == 1 && tensor.wire == lengthDelimited: // dims, packed
-					return varints(r, tensor.start, tensor.end, func(d uint64) { elements *= int64(d) })
-				case tensor.number == 1:
-					elements *= int64(tensor.value)
-				case tensor.number == 2:
-					dataType = tensor.value
-				case tensor.number == 13 && tensor.wire == lengthDelimited:
-					location, err := location(r, tensor.start, tensor.end)
-					if location != "" && !slices.Contains(beside, location) {
-						beside = append(beside, location)
-					}
-					return err
+	err = tensors(r, 0, size, "model", 0, func(start, end int64) error {
+		elements, dataType := int64(1), uint64(0)
+		err := fields(r, start, end, func(tensor field) error {
+			switch {
+			case tensor.number == 1 && tensor.wire == lengthDelimited: // dims, packed
+				return varints(r, tensor.start, tensor.end, func(d uint64) { elements *= int64(d) })
+			case tensor.number == 1:
+				elements *= int64(tensor.value)
+			case tensor.number == 2:
+				dataType = tensor.value
+			case tensor.number == 13 && tensor.wire == lengthDelimited:
+				location, err := location(r, tensor.start, tensor.end)
+				if location != "" && !slices.Contains(beside, location) {
+					beside = append(beside, location)
 				}
-				return nil
-			})
-			if precision, ok := dataTypes[dataType]; ok {
-				elementsOf[precision] += elements
+				return err
 			}
-			return err
+			return nil
 		})
+		if precision, ok := dataTypes[dataType]; ok {
+			elementsOf[precision] += elements
+		}
+		return err
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("not an ONNX graph: %w", err)
@@ -61,6 +53,35 @@ func weights(r io.ReaderAt, size int64) (precision string, beside []string, err 
 		}
 	}
 	return precision, beside, nil
+}
+
+// within are the messages of onnx.proto3 that a weight may be in, by the numbers of their fields. Most weights are initializers of the
+// model's graph, but exporters also leave some in attributes of nodes (Constant), and graphs in those of others (If, Loop).
+var within = map[string]map[uint64]string{
+	"model":     {7: "graph", 25: "function"},
+	"graph":     {1: "node", 5: "tensor", 15: "sparse"},
+	"function":  {7: "node", 11: "attribute"},
+	"node":      {5: "attribute"},
+	"attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+	"sparse":    {1: "tensor", 2: "tensor"},
+}
+
+// tensors calls do for each weight within the message that stands in [start, end).
+func tensors(r io.ReaderAt, start, end int64, message string, depth int, do func(start, end int64) error) error {
+	const deepest = 100 // as protobuf's own readers have it
+	switch {
+	case message == "tensor":
+		return do(start, end)
+	case depth == deepest:
+		return errors.New("its messages are nested too deeply")
+	}
+	return fields(r, start, end, func(f field) error {
+		inner, ok := within[message][f.number]
+		if !ok || f.wire != lengthDelimited {
+			return nil
+		}
+		return tensors(r, f.start, f.end, inner, depth+1, do)
+	})
 }
 
 // location reads one entry of external_data: the path in it, or "" where it says something else.
