@@ -55,7 +55,7 @@ func (s subject) concurrent(ctx context.Context, out io.Writer, dir string, o op
 			return err
 		}
 		began := time.Now()
-		t := closed(ctx, url, all, atOnce, window, time.Nanosecond) // Each client asks once.
+		t := closed(ctx, url, all, atOnce, window, 0, 0) // Each client asks once.
 		if t.failed == nil && t.scored != atOnce*window {
 			t.failed = fmt.Errorf("%d of %d documents were scored: %s", t.scored, atOnce*window, what(t.reasons))
 		}
@@ -89,7 +89,7 @@ func (s subject) concurrent(ctx context.Context, out io.Writer, dir string, o op
 		return err
 	}
 	const lasts = 10 * time.Second
-	t := closed(ctx, hastyURL, all, atOnce, 10, lasts)
+	t := closed(ctx, hastyURL, all, atOnce, 10, budget*time.Millisecond, lasts)
 	if t.failed != nil {
 		return t.failed
 	}

@@ -69,14 +69,17 @@ func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000, MaxIdleConns: 1000}, Timeout: time.Minute}
 }
 
-// closed keeps so many searches under way for a while: each client asks again as soon as it is answered.
-func closed(ctx context.Context, url string, texts *queries, clients int, page int, lasts time.Duration) *tally {
+// closed keeps so many clients asking for a while, once each at least. A client asks again when it is answered, but not before the pace has
+// gone by: who is told at once that there was no time does not ask a thousand times a second.
+func closed(ctx context.Context, url string, texts *queries, clients, page int, pace, lasts time.Duration) *tally {
 	t, client, end := newTally(), newClient(), time.Now().Add(lasts)
 	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {
-			for time.Now().Before(end) && ctx.Err() == nil {
+			for again := true; again; again = time.Now().Before(end) && ctx.Err() == nil {
+				next := time.Now().Add(pace)
 				t.add(ask(ctx, client, url, texts.next(), 0, page))
+				time.Sleep(time.Until(next))
 			}
 		})
 	}

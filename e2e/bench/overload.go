@@ -64,7 +64,7 @@ func overload(ctx context.Context, out io.Writer, dir string, o options) error {
 		most := 0.0
 		for _, clients := range []int{2, 4} {
 			began := time.Now()
-			t := closed(ctx, url, searches, clients, page, lasts)
+			t := closed(ctx, url, searches, clients, page, budget*time.Millisecond, lasts)
 			if t.failed != nil {
 				return t.failed
 			}
