@@ -43,7 +43,10 @@ COPY --from=build /src/bin/licenses /usr/share/doc/rerankd/licenses/
 COPY deploy/rerankd.yaml /etc/rerankd/rerankd.yaml
 RUN groupadd --gid 65532 rerankd \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin rerankd \
+    && install -d -o 65532 -g 65532 /var/lib/rerankd/models \
     && rerankd version
+# Mount a volume here to keep models that are pulled: docker run -v models:/var/lib/rerankd/models rerankd model pull OWNER/NAME
+ENV RERANKD_MODELS=/var/lib/rerankd/models
 USER 65532:65532
 EXPOSE 9280 9281
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9281 && printf 'GET /-/healthy HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 2 _ status _ <&3 && [ \"$status\" = 200 ]"]

@@ -57,10 +57,15 @@ func listPulled(e *environment, directory string) error {
 	}
 	fmt.Fprintf(e.stdout, "\nIn %s:\n\n", directory)
 	t := newTable("SOURCE", "COMMIT", "PULLED", "GRAPHS", "SIZE").numbers(4)
+	var unreadable error
 	for _, dir := range dirs {
 		l, err := hub.ReadLock(dir)
 		if err != nil {
-			return err
+			if unreadable != nil {
+				e.report(unreadable)
+			}
+			unreadable = err
+			continue
 		}
 		var graphs []string
 		size := int64(0)
@@ -72,7 +77,7 @@ func listPulled(e *environment, directory string) error {
 		}
 		t.row(l.Repository, l.Commit[:12], l.Pulled.Format("2006-01-02"), strings.Join(graphs, " "), hub.Size(size))
 	}
-	return t.print(e.stdout)
+	return cmp.Or(t.print(e.stdout), unreadable)
 }
 
 func newModelInfoCmd(e *environment) *cobra.Command {
@@ -96,7 +101,7 @@ func newModelInfoCmd(e *environment) *cobra.Command {
 			t := newTable()
 			t.row("source", f.Source)
 			if l, err := hub.ReadLock(f.Source); err == nil {
-				t.row("commit", fmt.Sprintf("%s of %s", l.Commit, l.Repository))
+				t.row("commit", fmt.Sprintf("%s of %s, pulled %s", l.Commit, l.Repository, l.Pulled.Format("2006-01-02")))
 			}
 			precision := f.Precision
 			for _, note := range []string{f.Choice, f.Warning} {

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
@@ -75,12 +78,12 @@ func pull(ctx context.Context, e *environment, o pullOptions, name string) error
 	p.end()
 	if err != nil {
 		if ctx.Err() != nil {
-			return context.Canceled
+			return hintedError{errors.New("interrupted"), "the same command goes on where it stopped"}
 		}
 		return err
 	}
 	// What loads it must find it as it is: this also tells the precision of the weights, whatever the file is called.
-	f, err := model.Directory(name, dir, p.plan.Precision)
+	f, err := model.Directory(name, dir, o.precision)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func pull(ctx context.Context, e *environment, o pullOptions, name string) error
 	}
 	source := name
 	if o.to != "" {
-		if source = o.to; !filepath.IsAbs(source) && !strings.HasPrefix(source, ".") {
+		if source = o.to; !isPath(source) {
 			source = "./" + source
 		}
 	}
@@ -111,19 +114,20 @@ func shortName(repository string) string {
 	return name
 }
 
-// pullProgress shows on a terminal how far a pull has come, and elsewhere a line for each file.
+// pullProgress shows on a terminal how far a pull has come, and elsewhere a line for each file, and for each tenth of a large one.
 type pullProgress struct {
 	out      io.Writer
 	endpoint string
 	plan     hub.Plan
-	came     map[string]int64 // by path
-	bars     *mpb.Progress    // nil where out is no terminal
-	bar      *mpb.Bar
-	file     string // that is being gotten
+	came     map[string]int64       // by path
+	bars     *mpb.Progress          // nil where out is no terminal
+	bar      *mpb.Bar               // nil before begin
+	file     atomic.Pointer[string] // that is being gotten; the bar reads it whenever it draws
 }
 
 func newPullProgress(ctx context.Context, out io.Writer, endpoint string) *pullProgress {
 	p := &pullProgress{out: out, endpoint: endpoint, came: map[string]int64{}}
+	p.file.Store(new(string))
 	if isTerminal(out) {
 		p.bars = mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithWidth(32))
 	}
@@ -132,23 +136,34 @@ func newPullProgress(ctx context.Context, out io.Writer, endpoint string) *pullP
 
 func (p *pullProgress) begin(plan hub.Plan) {
 	p.plan = plan
-	if p.bars == nil {
+	switch {
+	case p.bars == nil:
 		fmt.Fprintf(p.out, "%d files, %s, %s, from %s\n", len(plan.Files), hub.Size(plan.Bytes), plan.Precision, p.endpoint)
-		return
+	case p.bar != nil:
+		p.bar.SetTotal(plan.Bytes, false)
+	default:
+		p.bar = p.bars.New(plan.Bytes,
+			mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
+			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return "  " + *p.file.Load() }, decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
 	}
-	p.bar = p.bars.New(plan.Bytes,
-		mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return "  " + filepath.Base(p.file) }, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
 }
 
+// largeFile is one that takes a while on most lines.
+const largeFile = 100e6
+
 func (p *pullProgress) add(f hub.File, bytes int64) {
-	p.file = f.Path
-	p.came[f.Path] += bytes
-	if p.bar != nil {
+	p.file.Store(new(path.Base(f.Path)))
+	before := p.came[f.Path]
+	came := before + bytes
+	p.came[f.Path] = came
+	switch {
+	case p.bar != nil:
 		p.bar.IncrInt64(bytes)
-	} else if bytes > 0 && p.came[f.Path] == f.Size {
+	case bytes > 0 && came == f.Size:
 		fmt.Fprintf(p.out, "  %s  %s\n", f.Path, hub.Size(f.Size))
+	case bytes > 0 && f.Size >= largeFile && came*10/f.Size > before*10/f.Size:
+		fmt.Fprintf(p.out, "  %s  %d %%\n", f.Path, came*10/f.Size*10)
 	}
 }
 
@@ -191,9 +206,6 @@ program. The hub is not needed.`,
 	return cmd
 }
 
-// errNotAsPulled is printed already.
-var errNotAsPulled = errors.New("not all files are as they were pulled")
-
 func verify(e *environment, directory string, args []string) error {
 	var dirs []string
 	switch {
@@ -206,42 +218,68 @@ func verify(e *environment, directory string, args []string) error {
 		if len(args) == 0 {
 			dirs = pulled(directory)
 		}
-	case filepath.IsAbs(args[0]) || strings.HasPrefix(args[0], "."):
+	case isPath(args[0]):
 		dirs = []string{args[0]}
 	default:
 		dirs = []string{filepath.Join(directory, filepath.FromSlash(args[0]))}
 	}
-	failed := false
+	var failed error
 	for _, dir := range dirs {
-		l, err := hub.ReadLock(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			return usageError{fmt.Errorf("%s has no %s: it was not pulled, so nothing says how its files should be", dir, hub.LockName), "rerankd model pull OWNER/NAME --to " + dir}
-		}
-		if err != nil {
-			return err
-		}
-		checks, extra, err := l.Verify(dir)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(e.stdout, "%s at %.12s, pulled %s: %s\n", l.Repository, l.Commit, l.Pulled.Format("2006-01-02"), dir)
-		for _, c := range checks {
-			fmt.Fprintf(e.stdout, "  %-8s %s", c.State, c.Path)
-			if c.State == hub.Changed {
-				fmt.Fprintf(e.stdout, " (is %s)", c.Found)
+		if err := verifyDirectory(e, dir); err != nil {
+			if failed != nil {
+				e.report(failed)
 			}
-			fmt.Fprintln(e.stdout)
-			failed = failed || c.State != hub.OK
-		}
-		for _, name := range extra {
-			fmt.Fprintf(e.stdout, "  %-8s %s\n", "extra", name)
+			failed = err
 		}
 	}
-	if failed {
-		return hintedError{errNotAsPulled, "`rerankd model pull` gets again what is missing or changed"}
-	}
-	return nil
+	return failed
 }
+
+// verifyDirectory prints what became of each file of a model that was pulled. An error says that not all is well.
+func verifyDirectory(e *environment, dir string) error {
+	l, err := hub.ReadLock(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return usageError{fmt.Errorf("%s has no %s: it was not pulled, so nothing says how its files should be", dir, hub.LockName), "rerankd model pull OWNER/NAME --to " + dir}
+	}
+	if err != nil {
+		return err
+	}
+	checks, extra, err := l.Verify(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "%s at %.12s, pulled %s: %s\n", l.Repository, l.Commit, l.Pulled.Format("2006-01-02"), dir)
+	failed := false
+	for _, c := range checks {
+		fmt.Fprintf(e.stdout, "  %-8s %s", c.State, c.Path)
+		if c.State == hub.Changed {
+			fmt.Fprintf(e.stdout, " (is %s)", c.Found)
+		}
+		fmt.Fprintln(e.stdout)
+		failed = failed || c.State != hub.OK
+	}
+	for _, name := range extra {
+		fmt.Fprintf(e.stdout, "  %-8s %s\n", "extra", name)
+	}
+	if !failed {
+		return nil
+	}
+	return hintedError{fmt.Errorf("%s is not as it was pulled", l.Repository), fmt.Sprintf("`%s` gets again what is missing or changed", mendCommand(l, dir))}
+}
+
+// mendCommand is the pull after which a directory is as its lock file says: of the same commit, and with no graph that it did not have.
+func mendCommand(l *hub.Lock, dir string) string {
+	command := fmt.Sprintf("rerankd model pull %s --revision %s --to %s", l.Repository, l.Commit, dir)
+	for _, precision := range []string{model.INT8, model.FP32, model.FP16} {
+		if slices.ContainsFunc(l.Files, func(f hub.File) bool { return slices.Contains(model.GraphPaths(precision), f.Path) }) {
+			return command + " --precision " + precision
+		}
+	}
+	return command
+}
+
+// isPath tells a directory from the name of a published model, as the configuration does.
+func isPath(source string) bool { return filepath.IsAbs(source) || strings.HasPrefix(source, ".") }
 
 // pulled are the directories below one that hold a pulled model.
 func pulled(directory string) (dirs []string) {

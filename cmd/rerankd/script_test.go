@@ -263,7 +263,7 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 	h := &hubtest.Hub{
 		Repository: "owner/name",
 		Files: map[string][]byte{
-			"onnx/model.onnx": graph, "tokenizer.json": file("tokenizer.json"), "config.json": file("config.json"), "README.md": []byte("---\nlicense: mit\n---\n"),
+			"onnx/model.onnx": graph, "tokenizer.json": file("tokenizer.json"), "config.json": file("config.json"), "README.md": []byte("---\nlicense: mit\nlanguage: [de, en]\n---\n"),
 		},
 		Large: map[string]bool{"onnx/model.onnx": true},
 	}

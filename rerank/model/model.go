@@ -71,23 +71,39 @@ func open(name, source, precision, directory, instructions string) (*Files, erro
 	}
 	f, err := readDirectory(name, filepath.Join(cmp.Or(directory, DefaultDirectory(os.LookupEnv)), filepath.FromSlash(source)), precision, instructions)
 	if missing, ok := errors.AsType[*NotFoundError](err); ok {
-		missing.Published = source
+		missing.Pull = pullCommand(source, precision, directory)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if known := lookUp(source); known != nil {
-		f.License = cmp.Or(f.License, known.License)
-		f.Languages = cmp.Or(f.Languages, known.Languages)
+		f.License, f.Languages = known.License, known.Languages
 	}
 	return f, nil
 }
 
-// graphNames are the places where publishers put a graph, by precision. Several hold the same thing: the first that exists is taken.
+// pullCommand is the command after which [Open] finds the model.
+func pullCommand(source, precision, directory string) string {
+	command := "rerankd model pull " + source
+	if precision != "" {
+		command += " --precision " + precision
+	}
+	if directory != "" {
+		command += " --to " + filepath.Join(directory, filepath.FromSlash(source))
+	}
+	return command
+}
+
+// graphNames are the places where publishers put a graph, by precision. Several hold the same thing: the first that exists is taken. The
+// longer names are those that sentence-transformers and optimum give to what they quantise for a kind of processor; all run on all.
 var graphNames = map[string][]string{
 	FP32: {"model.onnx", "onnx/model.onnx"},
 	FP16: {"onnx/model_fp16.onnx", "model_fp16.onnx"},
-	INT8: {"onnx/model_quantized.onnx", "model_quantized.onnx", "onnx/model_int8.onnx", "model_int8.onnx", "model.onnx", "onnx/model.onnx"},
+	INT8: {
+		"onnx/model_quantized.onnx", "model_quantized.onnx", "onnx/model_int8.onnx", "model_int8.onnx",
+		"onnx/model_qint8_avx512_vnni.onnx", "onnx/model_qint8_arm64.onnx", "onnx/model_qint8_avx512.onnx", "onnx/model_quint8_avx2.onnx",
+		"model.onnx", "onnx/model.onnx",
+	},
 }
 
 // GraphPaths are the places where publishers put a graph of a precision, the first that exists being the one that is loaded. A name that
@@ -158,6 +174,9 @@ func readDirectory(name, dir, precision, instructions string) (*Files, error) {
 	}
 	if f.MaxLength, err = maxLength(f.Config, settings); err != nil {
 		return nil, fmt.Errorf("model %q: %w", name, err)
+	}
+	if f.License, f.Languages, err = readCard(dir); err != nil {
+		return nil, fmt.Errorf("model %q: reading README.md: %w", name, err)
 	}
 	return f, nil
 }
@@ -324,7 +343,7 @@ type NotFoundError struct {
 	What  string   // what is missing
 	Tried []string // paths, in the order in which they were tried
 
-	Published string // the name on a hub, where it was looked for as that
+	Pull string // the command that gets it, where it was looked for by its name on a hub
 }
 
 func (e *NotFoundError) Error() string {
@@ -333,8 +352,8 @@ func (e *NotFoundError) Error() string {
 
 // Hint says what to do about it, for the person at the terminal.
 func (e *NotFoundError) Hint() string {
-	if e.Published != "" {
-		return "`rerankd model pull " + e.Published + "` gets it from the model hub"
+	if e.Pull != "" {
+		return "`" + e.Pull + "` gets it from the model hub"
 	}
 	return "a model is a directory with model.onnx, onnx/model.onnx or onnx/model_quantized.onnx, tokenizer.json and config.json, " +
 		"as its publisher lays it out; `source: embedded` needs no files"

@@ -152,6 +152,7 @@ func TestDirectory(t *testing.T) {
 		{"as published, fp32", both, FP32, "onnx/model.onnx", FP32, "VNNI", "as asked for", ""},
 		{"as published, int8", both, INT8, "onnx/model_quantized.onnx", INT8, "", "as asked for", hasNot},
 		{"as published, fp16", both, FP16, "onnx/model_fp16.onnx", FP16, "VNNI", "as asked for", "fp16 graph is slower"},
+		{"quantised for a kind of processor", map[string]string{"onnx/model.onnx": fp32, "onnx/model_qint8_avx512_vnni.onnx": int8, "onnx/model_quint8_avx2.onnx": fp16}, INT8, "onnx/model_qint8_avx512_vnni.onnx", INT8, "", "as asked for", hasNot},
 		{"only the small one was fetched", map[string]string{"onnx/model_quantized.onnx": int8}, "", "onnx/model_quantized.onnx", INT8, "", "its only graph", hasNot},
 		{"without the small one", map[string]string{"onnx/model.onnx": fp32, "onnx/model_fp16.onnx": fp16}, "", "onnx/model.onnx", FP32, "VNNI", "it has no int8 graph", ""},
 	} {
@@ -400,6 +401,15 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := Open("small", "embedded", FP32, ""); err == nil || !strings.Contains(err.Error(), "is int8, not fp32") {
 		t.Errorf("got error %v, want one that says what the embedded model is", err)
+	}
+	for directory, want := range map[string]string{
+		hub: "`rerankd model pull owner/absent --precision fp32 --to " + filepath.Join(hub, "owner", "absent") + "`",
+		"":  "`rerankd model pull owner/absent --precision fp32`",
+	} {
+		_, err := Open("small", "owner/absent", FP32, directory)
+		if missing, ok := errors.AsType[*NotFoundError](err); !ok || !strings.HasPrefix(missing.Hint(), want) {
+			t.Errorf("got error %v, want the hint %s", err, want)
+		}
 	}
 	if _, err := Open("small", "mixedbread-ai/mxbai-rerank-base-v1", "", hub); err == nil || !strings.Contains(err.Error(), filepath.Join(hub, "mixedbread-ai", "mxbai-rerank-base-v1")) {
 		t.Errorf("got error %v, want one that names the directory", err)
