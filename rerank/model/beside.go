@@ -1,6 +1,10 @@
 package model
 
-import "os"
+import (
+	"bytes"
+	"errors"
+	"os"
+)
 
 // WeightsBeside are the files with weights that a graph names, as paths relative to the graph's directory with slashes. Nothing says that
 // they are there, or within that directory.
@@ -15,5 +19,14 @@ func WeightsBeside(graph string) ([]string, error) {
 		return nil, err
 	}
 	_, beside, err := weights(file, info.Size())
+	return beside, err
+}
+
+// WeightsBesideBytes is [WeightsBeside] for a graph in memory. One without any weights is for whoever loads it to judge.
+func WeightsBesideBytes(graph []byte) ([]string, error) {
+	_, beside, err := weights(bytes.NewReader(graph), int64(len(graph)))
+	if errors.Is(err, errNoWeights) {
+		return nil, nil
+	}
 	return beside, err
 }

@@ -44,7 +44,7 @@ func weights(r io.ReaderAt, size int64) (precision string, beside []string, err 
 		return "", nil, fmt.Errorf("not an ONNX graph: %w", err)
 	}
 	if len(elementsOf) == 0 {
-		return "", nil, errors.New("not an ONNX graph: it has no weights")
+		return "", nil, errNoWeights
 	}
 	precision = FP32
 	for _, p := range []string{FP16, INT8} {
@@ -54,6 +54,8 @@ func weights(r io.ReaderAt, size int64) (precision string, beside []string, err 
 	}
 	return precision, beside, nil
 }
+
+var errNoWeights = errors.New("not an ONNX graph: it has no weights")
 
 // within are the messages of onnx.proto3 that a weight may be in, by the numbers of their fields. Most weights are initializers of the
 // model's graph, but exporters also leave some in attributes of nodes (Constant), and graphs in those of others (If, Loop).

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/rerankd/rerankd/rerank/model"
 )
 
@@ -173,6 +175,80 @@ func TestWeightsThatHaveChanged(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(temporary, "*")); err != nil || len(left) != 0 {
 		t.Errorf("got %v left behind, %v, want nothing", left, err)
 	}
+}
+
+// TestWeightsBesideAConstant loads a graph whose weights beside it are not an initializer's but a node's, as some exporters have them.
+func TestWeightsBesideAConstant(t *testing.T) {
+	dir := t.TempDir()
+	for to, from := range map[string]string{"tokenizer.json": "bert/tokenizer.json", "config.json": "bert/config.json", "beside.weights": "graphs/beside.weights"} {
+		if err := copyFile(filepath.Join(dir, to), filepath.Join("testdata", from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(filepath.Join("testdata", "graphs", "beside.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "model.onnx"), constantsOf(t, file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := model.Directory("constant", dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	query, doc := []uint32{7}, []uint32{8, 9}
+	got, err := open(t, f, Options{}).Score(t.Context(), query, doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := openGraph(t, "beside").Score(t.Context(), query, doc); err != nil || got != want {
+		t.Errorf("got %v, want %v, %v, as with an initializer", got, want, err)
+	}
+}
+
+// constantsOf is an ONNX file in which Constant nodes stand for the initializers: GraphProto{node = 1: NodeProto{output = 2, op_type = 4,
+// attribute = 5: AttributeProto{name = 1, t = 5, type = 20}}, initializer = 5: TensorProto{name = 8}}.
+func constantsOf(t *testing.T, file []byte) []byte {
+	t.Helper()
+	bytes := func(to []byte, number protowire.Number, b []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(to, number, protowire.BytesType), b)
+	}
+	var result []byte
+	err := eachField(file, func(f field) error {
+		if f.number != 7 || f.bytes == nil {
+			if f.bytes != nil {
+				result = bytes(result, f.number, f.bytes)
+			} else {
+				result = protowire.AppendVarint(protowire.AppendTag(result, f.number, protowire.VarintType), f.value)
+			}
+			return nil
+		}
+		var constants, others []byte
+		err := eachField(f.bytes, func(g field) error {
+			if g.number != 5 {
+				others = bytes(others, g.number, g.bytes)
+				return nil
+			}
+			var name []byte
+			err := eachField(g.bytes, func(tensor field) error {
+				if tensor.number == 8 {
+					name = tensor.bytes
+				}
+				return nil
+			})
+			const tensorAttribute = 4
+			attribute := bytes(bytes(nil, 1, []byte("value")), 5, g.bytes)
+			attribute = protowire.AppendVarint(protowire.AppendTag(attribute, 20, protowire.VarintType), tensorAttribute)
+			constants = bytes(constants, 1, bytes(bytes(bytes(nil, 2, name), 4, []byte("Constant")), 5, attribute))
+			return err
+		})
+		result = bytes(result, 7, append(constants, others...))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
 }
 
 func TestWeightsThatAreNotThere(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/rerankd/rerankd/rerank/model"
 )
 
 // A graph is what an ONNX file says of itself. It is read here, and not asked of ONNX Runtime, because that would load the model for it.
@@ -40,6 +42,9 @@ func parseGraph(file []byte) (*graph, error) {
 	if err == nil && !found {
 		err = errors.New("there is no graph in it")
 	}
+	if err == nil {
+		g.weights, err = model.WeightsBesideBytes(file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("not an ONNX file: %w", err)
 	}
@@ -67,8 +72,13 @@ func (g *graph) add(f field) error {
 		})
 		g.nodes = append(g.nodes, n)
 		return err
-	case 5:
-		return g.addWeight(f.bytes)
+	case 5: // TensorProto{name = 8}
+		return eachField(f.bytes, func(f field) error {
+			if f.number == 8 {
+				g.constants[string(f.bytes)] = true
+			}
+			return nil
+		})
 	case 11:
 		in, err := parseValue(f.bytes)
 		g.inputs = append(g.inputs, in)
@@ -79,32 +89,6 @@ func (g *graph) add(f field) error {
 		return err
 	}
 	return nil
-}
-
-// addWeight reads the name of a TensorProto{name = 8, external_data = 13: StringStringEntryProto{key = 1, value = 2}}, and where its data are.
-func (g *graph) addWeight(tensor []byte) error {
-	return eachField(tensor, func(f field) error {
-		switch f.number {
-		case 8:
-			g.constants[string(f.bytes)] = true
-		case 13:
-			var key, value string
-			err := eachField(f.bytes, func(f field) error {
-				switch f.number {
-				case 1:
-					key = string(f.bytes)
-				case 2:
-					value = string(f.bytes)
-				}
-				return nil
-			})
-			if key == "location" && !slices.Contains(g.weights, value) {
-				g.weights = append(g.weights, value)
-			}
-			return err
-		}
-		return nil
-	})
 }
 
 // parseValue reads ValueInfoProto{name = 1, type = 2: TypeProto{tensor_type = 1: {elem_type = 1, shape = 2: {dim = 1: {dim_value = 1}}}}}.
