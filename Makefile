@@ -15,6 +15,9 @@ export CGO_LDFLAGS        := -L$(NATIVES)
 # Tests load the library from here; the program built below carries its own.
 export RERANKD_ONNXRUNTIME := $(NATIVES)/libonnxruntime.so
 
+# The program switches it off by itself; what Python loads beside it in benchmarks must have it off as well.
+export ORT_DISABLE_TELEMETRY := 1
+
 # What e2e/differential found on each engine.
 REPORT := $(CACHE)/differential.txt
 

@@ -18,6 +18,9 @@ const LibraryVariable = "RERANKD_ONNXRUNTIME"
 // wantedVersion is the ONNX Runtime release whose C interface the program was compiled for. Later ones keep it.
 const wantedVersion = "1.29"
 
+// telemetryVariable switches off what Microsoft's builds of ONNX Runtime send to their maker. They read it when they are loaded.
+const telemetryVariable = "ORT_DISABLE_TELEMETRY"
+
 // loading guards the load: ONNX Runtime is one library with one environment in a process, whatever the number of models.
 var loading sync.Mutex
 
@@ -28,6 +31,10 @@ func loadLibrary() error {
 	defer loading.Unlock()
 	if ort.IsInitialized() {
 		return nil
+	}
+	// No search leaves the machine by way of a library: nothing is loaded where the switch cannot be set.
+	if err := os.Setenv(telemetryVariable, "1"); err != nil {
+		return fmt.Errorf("switching off the telemetry of ONNX Runtime: %w", err)
 	}
 	if path := os.Getenv(LibraryVariable); path != "" {
 		return tryLibraries(path)
@@ -44,7 +51,7 @@ func tryLibraries(paths ...string) error {
 		ort.SetSharedLibraryPath(path)
 		err := ort.InitializeEnvironment()
 		if err == nil {
-			return nil
+			return ort.DisableTelemetry() // and once more by its own interface
 		}
 		failed.Err = errors.Join(failed.Err, err)
 	}
