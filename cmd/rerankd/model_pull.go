@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
@@ -73,7 +74,7 @@ func pull(ctx context.Context, e *environment, o pullOptions, name string) error
 	c.Warn = p.warn
 	dir := cmp.Or(o.to, filepath.Join(model.DefaultDirectory(e.lookup), filepath.FromSlash(name)))
 	l, err := c.Pull(ctx, hub.Request{
-		Repository: name, Revision: o.revision, Precisions: precisions, Directory: dir, Begun: p.begin, Progress: p.add,
+		Repository: name, Revision: o.revision, Precisions: precisions, Directory: dir, Begun: p.begin, Held: p.hold, Progress: p.add,
 	})
 	p.end()
 	if err != nil {
@@ -123,6 +124,7 @@ type pullProgress struct {
 	bars     *mpb.Progress          // nil where out is no terminal
 	bar      *mpb.Bar               // nil before begin
 	file     atomic.Pointer[string] // that is being gotten; the bar reads it whenever it draws
+	last     time.Time              // when something came, or a file began
 }
 
 func newPullProgress(ctx context.Context, out io.Writer, endpoint string) *pullProgress {
@@ -145,21 +147,37 @@ func (p *pullProgress) begin(plan hub.Plan) {
 		p.bar = p.bars.New(plan.Bytes,
 			mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
 			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return "  " + *p.file.Load() }, decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}), decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
+			mpb.AppendDecorators(decor.Counters(decor.SizeB1000(0), "% .1f / % .1f"), decor.EwmaSpeed(decor.SizeB1000(0), "% .1f", speedOver, decor.WC{W: 12}), decor.EwmaETA(decor.ET_STYLE_GO, speedOver, decor.WC{W: 8})))
 	}
 }
 
-// largeFile is one that takes a while on most lines.
-const largeFile = 100e6
+const (
+	largeFile = 100e6 // takes a while on most lines
+	speedOver = 100   // reads, over which the speed is averaged
+)
+
+// hold is of bytes that were there already: they make the bar longer, and nothing faster.
+func (p *pullProgress) hold(f hub.File, bytes int64) {
+	p.file.Store(new(path.Base(f.Path)))
+	p.last = time.Now()
+	p.came[f.Path] += bytes
+	if p.bar != nil {
+		p.bar.IncrInt64(bytes)
+	} else if p.came[f.Path] == f.Size {
+		fmt.Fprintf(p.out, "  %s  %s, was here\n", f.Path, hub.Size(f.Size))
+	}
+}
 
 func (p *pullProgress) add(f hub.File, bytes int64) {
-	p.file.Store(new(path.Base(f.Path)))
 	before := p.came[f.Path]
 	came := before + bytes
 	p.came[f.Path] = came
 	switch {
-	case p.bar != nil:
+	case p.bar != nil && bytes < 0:
 		p.bar.IncrInt64(bytes)
+	case p.bar != nil:
+		p.bar.EwmaIncrInt64(bytes, time.Since(p.last))
+		p.last = time.Now()
 	case bytes > 0 && came == f.Size:
 		fmt.Fprintf(p.out, "  %s  %s\n", f.Path, hub.Size(f.Size))
 	case bytes > 0 && f.Size >= largeFile && came*10/f.Size > before*10/f.Size:

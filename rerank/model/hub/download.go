@@ -19,9 +19,8 @@ import (
 )
 
 // download gets one file of a snapshot and returns where it lies: in a file beside its place, whole and with the right digest. What was
-// gotten before a transfer broke off, in this run or an earlier one, is there and is not gotten again. progress is told how many bytes came,
-// and a negative number where they have to come again.
-func (c *Client) download(ctx context.Context, s *Snapshot, f File, path string, progress func(bytes int64)) (part string, err error) {
+// gotten before a transfer broke off, in this run or an earlier one, is there and is not gotten again. r is told of what comes.
+func (c *Client) download(ctx context.Context, s *Snapshot, f File, path string, r Request) (part string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", unwritten(err, f)
 	}
@@ -32,10 +31,14 @@ func (c *Client) download(ctx context.Context, s *Snapshot, f File, path string,
 	}
 	defer out.Close()
 	t := &transfer{
-		file: f, out: out, progress: progress,
+		file: f, out: out, progress: func(n int64) { r.Progress(f, n) },
 		address: fmt.Sprintf("%s/%s/resolve/%s/%s", c.endpoint(), s.Repository, s.Commit, escapePath(f.Path)),
 		refused: func(res *http.Response) error { return c.refused(res, s.Repository, s.Commit, f.Path) },
 	}
+	if err := t.begin(); err != nil {
+		return "", err
+	}
+	r.Held(f, t.have)
 	again := false
 	for {
 		if err := c.fill(ctx, t); err != nil {
@@ -78,18 +81,16 @@ type transfer struct {
 // enough is how much more than ever before a try must have brought so that it counts as progress. Less is no connection to go on with.
 const enough = 64 << 10
 
+// begin finds what an earlier run has left.
+func (t *transfer) begin() (err error) {
+	if t.have, err = t.out.Seek(0, io.SeekEnd); err == nil && t.have > t.file.Size {
+		t.have, err = 0, t.out.Truncate(0)
+	}
+	return err
+}
+
 // fill brings out up to the file's size, going on where it ends.
-func (c *Client) fill(ctx context.Context, t *transfer) (err error) {
-	if t.have, err = t.out.Seek(0, io.SeekEnd); err != nil {
-		return err
-	}
-	if t.have > t.file.Size {
-		if err := t.out.Truncate(0); err != nil {
-			return err
-		}
-		t.have = 0
-	}
-	t.progress(t.have)
+func (c *Client) fill(ctx context.Context, t *transfer) error {
 	most := t.have // at any time: what is brought again is no progress
 	return c.retry(ctx, func() (bool, error) {
 		if t.have == t.file.Size {

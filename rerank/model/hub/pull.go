@@ -25,6 +25,8 @@ type Request struct {
 
 	// Begun is told what will be pulled, and once more where a graph turns out to have weights in further files; nil: nobody is.
 	Begun func(Plan)
+	// Held is told how many bytes of which file were there already, before others come; nil: nobody is.
+	Held func(f File, bytes int64)
 	// Progress is told how many bytes of which file came, or have to come again, where they are negative; nil: nobody is.
 	Progress func(f File, bytes int64)
 }
@@ -48,13 +50,16 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Lock, error) {
 	if r.Begun == nil {
 		r.Begun = func(Plan) {}
 	}
+	if r.Held == nil {
+		r.Held = func(File, int64) {}
+	}
 	if r.Progress == nil {
 		r.Progress = func(File, int64) {}
 	}
 	if l := here(r); l != nil {
 		r.Begun(newPlan(l.Commit, r.Precisions[0], l.Files))
 		for _, f := range l.Files {
-			r.Progress(f, f.Size)
+			r.Held(f, f.Size)
 		}
 		return l, nil
 	}
@@ -89,12 +94,11 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Lock, error) {
 	for i := 0; i < len(files); i++ {
 		f := files[i]
 		place := r.place(f)
-		progress := func(n int64) { r.Progress(f, n) }
 		whole := place
 		if right(place, f) {
-			progress(f.Size)
+			r.Held(f, f.Size)
 		} else {
-			if whole, err = c.download(ctx, s, f, place, progress); err != nil {
+			if whole, err = c.download(ctx, s, f, place, r); err != nil {
 				return nil, err
 			}
 			parts[place] = whole
