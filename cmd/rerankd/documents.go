@@ -119,7 +119,7 @@ func (r *documentReader) readLines(name string, input io.Reader, add func(docume
 		}
 		d, err := r.parse(line, format)
 		if err != nil {
-			return inputError{fmt.Errorf("%s:%d: %w", name, number, err), r.hint(err)}
+			return hintedError{fmt.Errorf("%s:%d: %w", name, number, err), r.hint(err)}
 		}
 		d.index = r.index - 1
 		if err := add(d); err != nil {
@@ -127,22 +127,13 @@ func (r *documentReader) readLines(name string, input io.Reader, add func(docume
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return inputError{fmt.Errorf("%s: line %d is longer than %d MiB", name, r.index+1, maxLine>>20), "a document is one line"}
+		return hintedError{fmt.Errorf("%s: line %d is longer than %d MiB", name, r.index+1, maxLine>>20), "a document is one line"}
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("reading the documents: %w", err)
 	}
 	return nil
 }
-
-// An inputError is about the documents that were given.
-type inputError struct {
-	error
-	hint string
-}
-
-func (e inputError) Hint() string  { return e.hint }
-func (e inputError) Unwrap() error { return e.error }
 
 // detect says what the lines of an input are, by the first one. A line that begins like an object is one, and if it is a broken one that
 // is said: nobody's text begins with a brace.

@@ -10,9 +10,9 @@ import (
 	"github.com/rerankd/rerankd/config"
 )
 
-// isTerminal reports whether a person is looking at w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether a person is at the other end of a stream: looking at what is written to it, or typing what is read from it.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -98,7 +98,7 @@ func pull(ctx context.Context, e *environment, o pullOptions, name string) error
 	}
 	source := name
 	if o.to != "" {
-		if source = o.to; !isPath(source) {
+		if source = o.to; !model.IsPath(source) {
 			source = "./" + source
 		}
 	}
@@ -236,7 +236,7 @@ func verify(e *environment, directory string, args []string) error {
 		if len(args) == 0 {
 			dirs = pulled(directory)
 		}
-	case isPath(args[0]):
+	case model.IsPath(args[0]):
 		dirs = []string{args[0]}
 	default:
 		dirs = []string{filepath.Join(directory, filepath.FromSlash(args[0]))}
@@ -295,9 +295,6 @@ func mendCommand(l *hub.Lock, dir string) string {
 	}
 	return command
 }
-
-// isPath tells a directory from the name of a published model, as the configuration does.
-func isPath(source string) bool { return filepath.IsAbs(source) || strings.HasPrefix(source, ".") }
 
 // pulled are the directories below one that hold a pulled model.
 func pulled(directory string) (dirs []string) {

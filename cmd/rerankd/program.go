@@ -92,7 +92,6 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
-	p.resizeCaches(c)
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err
@@ -136,14 +135,10 @@ func (p *program) reload(ctx context.Context, load func() (*config.Config, error
 }
 
 func (p *program) commit(a *assembly) {
-	p.resizeCaches(a.config)
+	p.caches.Resize(int64(a.config.Caches.Tokens), int64(a.config.Caches.Scores))
 	p.now.Store(&state{assembly: a, loaded: time.Now()})
 	p.metrics.reloadOK.Set(1)
 	p.metrics.reloadTime.SetToCurrentTime()
-}
-
-func (p *program) resizeCaches(c *config.Config) {
-	p.caches.Resize(int64(c.Caches.Tokens), int64(c.Caches.Scores))
 }
 
 // close gives back everything; requests must have ended.

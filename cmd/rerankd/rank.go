@@ -94,7 +94,7 @@ func rank(ctx context.Context, e *environment, o rankOptions, query string, file
 		return err
 	}
 	defer closeScorer()
-	if len(files) == 0 && isInteractive(e.stdin) && isTerminal(e.stderr) {
+	if len(files) == 0 && isTerminal(e.stdin) && isTerminal(e.stderr) {
 		fmt.Fprintln(e.stderr, "Reading documents, one a line; Ctrl-D ends them.")
 	}
 	r := ranked{top: o.top}
@@ -103,9 +103,9 @@ func rank(ctx context.Context, e *environment, o rankOptions, query string, file
 	}
 	switch {
 	case r.scored == 0 && r.left == 0:
-		return inputError{errors.New("there is nothing to rank: the input is empty"), "a document is a line of the files, or of standard input"}
+		return hintedError{errors.New("there is nothing to rank: the input is empty"), "a document is a line of the files, or of standard input"}
 	case r.scored == 0:
-		return inputError{fmt.Errorf("no document has a text in %s", strings.Join(o.fields, ", ")), "the first one is " + clip(string(r.without.raw), 200)}
+		return hintedError{fmt.Errorf("no document has a text in %s", strings.Join(o.fields, ", ")), "the first one is " + clip(string(r.without.raw), 200)}
 	case r.left > 0:
 		fmt.Fprintf(e.stderr, "%s left out: no text in %s (the first on line %d)\n", count(r.left, "document"), strings.Join(o.fields, ", "), r.without.index+1)
 	}
@@ -172,12 +172,6 @@ func openScorer(e *environment, name string, c config.Model) (_ rerank.Scorer, c
 	}
 	m := schedule.New(r, schedule.Options{Workers: c.Workers, Queue: c.Queue})
 	return m, m.Close, nil
-}
-
-// isInteractive reports whether somebody would have to type what is read from r.
-func isInteractive(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // A ranked is documents with their scores, of which no more than needed are kept.

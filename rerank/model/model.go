@@ -66,7 +66,7 @@ func open(name, source, precision, directory, instructions string) (*Files, erro
 		f.Choice, f.Warning = choice(precision, f.Precision, 1, instructions)
 		return f, nil
 	}
-	if filepath.IsAbs(source) || strings.HasPrefix(source, ".") {
+	if IsPath(source) {
 		return readDirectory(name, source, precision, instructions)
 	}
 	f, err := readDirectory(name, filepath.Join(cmp.Or(directory, DefaultDirectory(os.LookupEnv)), filepath.FromSlash(source)), precision, instructions)
@@ -81,6 +81,9 @@ func open(name, source, precision, directory, instructions string) (*Files, erro
 	}
 	return f, nil
 }
+
+// IsPath tells the path of a directory from the name of a published model.
+func IsPath(source string) bool { return filepath.IsAbs(source) || strings.HasPrefix(source, ".") }
 
 // pullCommand is the command after which [Open] finds the model.
 func pullCommand(source, precision, directory string) string {
