@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"context"
 	"fmt"
 	"iter"
 	"time"
@@ -53,8 +52,8 @@ func (m *Model) admit(s *search) error {
 
 // promise sets how many documents of s will be scored beside those of others, or says why it must not wait.
 func (m *Model) promise(s *search) error {
-	if deadline, ok := s.ctx.Deadline(); ok {
-		left := time.Until(deadline)
+	if s.bounded {
+		left := time.Until(s.deadline)
 		for k, ready := range m.turns(s) {
 			if ready > left {
 				s.end = k - 1
@@ -87,14 +86,14 @@ func (m *Model) Admits(query string, within time.Duration) error {
 	if m.pool.queued == 0 {
 		return nil
 	}
-	s := &search{model: m, floor: m.minWindow, each: m.turn, texts: texts{docs: make([]string, m.minWindow), left: make([]int, m.minWindow)}}
+	s := &search{
+		texts:    texts{docs: make([]string, m.minWindow), left: make([]int, m.minWindow)},
+		deadline: time.Now().Add(within), bounded: true,
+		floor: m.minWindow, end: m.minWindow, each: m.turn,
+	}
 	for i := range s.left {
 		s.left[i] = i
 	}
-	s.end = len(s.left)
-	var cancel context.CancelFunc
-	s.ctx, cancel = context.WithTimeout(context.Background(), within)
-	defer cancel()
 	err := m.promise(s)
 	if err != nil {
 		m.stats.Refused += uint64(s.floor)
@@ -123,9 +122,8 @@ func (m *Model) turns(s *search) iter.Seq2[int, time.Duration] {
 // harms says whether a search that would have its floor in time would not if s joined the ring.
 func (m *Model) harms(s *search) bool {
 	for _, one := range m.pool.ring {
-		deadline, bounded := one.ctx.Deadline()
 		need := one.needs()
-		if !bounded || need == 0 {
+		if !one.bounded || need == 0 {
 			continue
 		}
 		alone := m.pool.underWay() + time.Duration(need-1)*one.each // all that begins before the last of them
@@ -135,7 +133,7 @@ func (m *Model) harms(s *search) bool {
 			}
 		}
 		beside := alone + time.Duration(min(need, s.end))*s.each
-		left := (time.Until(deadline) - one.each) * time.Duration(m.pool.workers)
+		left := (time.Until(one.deadline) - one.each) * time.Duration(m.pool.workers)
 		if alone <= left && beside > left {
 			return true
 		}
@@ -153,8 +151,8 @@ func (m *Model) each(t texts) time.Duration {
 	}
 	asked := m.density * float64(len(t.asked))
 	sum := time.Duration(0)
-	for _, i := range t.left {
-		tokens := float64(t.lengths[i])
+	for _, length := range t.lengths {
+		tokens := float64(length)
 		if tokens < 0 {
 			tokens *= -m.density
 		}
@@ -176,7 +174,7 @@ func (m *Model) Estimate(query string, docs []string) time.Duration {
 	s := &search{texts: m.texts(query, docs)}
 	for i, d := range s.digests {
 		if !m.caches.hasScore(key{s.scope, d}) {
-			s.left = append(s.left, i)
+			m.unscored(&s.texts, i)
 		}
 	}
 	if len(s.left) == 0 {

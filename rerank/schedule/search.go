@@ -13,9 +13,11 @@ import (
 type search struct {
 	model *Model
 	texts
-	ctx    context.Context // ends with the caller's, and when Score returns: that aborts its runs
-	cancel context.CancelFunc
-	query  func() ([]uint32, error) // tokenises the query once, in whichever worker comes first
+	ctx      context.Context // ends with the caller's, and when Score returns: that aborts its runs
+	cancel   context.CancelFunc
+	deadline time.Time // the caller's, if bounded
+	bounded  bool
+	query    func() ([]uint32, error) // tokenises the query once, in whichever worker comes first
 
 	floor     int           // documents without which a ranking is not worth its name
 	each      time.Duration // what a document of left is expected to take; 0 = not known
@@ -42,10 +44,11 @@ func (m *Model) newSearch(ctx context.Context, query string, docs []string) *sea
 	}
 	for i, d := range s.digests {
 		if s.scores[i], s.done[i] = m.caches.findScore(key{s.scope, d}); !s.done[i] {
-			s.left = append(s.left, i)
+			m.unscored(&s.texts, i)
 		}
 	}
 	s.query = sync.OnceValues(func() ([]uint32, error) { return m.tokenize(s.asked, digestOf(s.asked)) })
+	s.deadline, s.bounded = ctx.Deadline()
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
@@ -99,7 +102,7 @@ type texts struct {
 	docs    []string
 	digests []digest
 	left    []int // the documents whose score is not remembered, in rank order
-	lengths []int // of the documents: in tokens where they are remembered, else the bytes as a negative number
+	lengths []int // of those: in tokens where they are remembered, else the bytes as a negative number
 }
 
 func (m *Model) texts(query string, docs []string) texts {
@@ -107,17 +110,22 @@ func (m *Model) texts(query string, docs []string) texts {
 		asked:   beginning(query),
 		docs:    make([]string, len(docs)),
 		digests: make([]digest, len(docs)),
-		lengths: make([]int, len(docs)),
 	}
 	t.scope = m.scope(t.asked)
 	for i, doc := range docs {
 		t.docs[i] = beginning(doc)
 		t.digests[i] = digestOf(t.docs[i])
-		if t.lengths[i] = m.caches.countTokens(key{m.vocabulary, t.digests[i]}); t.lengths[i] < 0 {
-			t.lengths[i] = -len(t.docs[i])
-		}
 	}
 	return t
+}
+
+// unscored notes that document i has to be scored.
+func (m *Model) unscored(t *texts, i int) {
+	length := m.caches.countTokens(key{m.vocabulary, t.digests[i]})
+	if length < 0 {
+		length = -len(t.docs[i])
+	}
+	t.left, t.lengths = append(t.left, i), append(t.lengths, length)
 }
 
 // scope is what the scores of a query belong to.

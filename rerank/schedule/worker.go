@@ -47,7 +47,7 @@ func (m *Model) run(s *search, i int) (r result) {
 	r.tokenizing = ready.Sub(start)
 	r.read, r.doc, r.unknown, r.tokens = true, len(doc), m.countUnknown(doc), m.tokens(query, doc)
 	// The first document always begins. Where the cost was measured at a bad moment, it is what shows that runs take less.
-	if deadline, ok := s.ctx.Deadline(); ok && i > s.left[0] && ready.Add(m.expect(r.tokens)).After(deadline) {
+	if s.bounded && i > s.left[0] && ready.Add(m.expect(r.tokens)).After(s.deadline) {
 		r.err = errLate
 		return r
 	}
