@@ -75,13 +75,9 @@ func readPrepared(path string) ([]byte, error) {
 
 // savePrepared has ONNX Runtime write its own form of a graph, and puts it in its place.
 func savePrepared(f *model.Files, path string) error {
-	data, err := readGraphFile(f)
+	data, g, err := readGraph(f)
 	if err != nil {
 		return err
-	}
-	g, err := parseGraph(data)
-	if err != nil {
-		return refuse(f, "", hintDamaged, err)
 	}
 	if len(g.weights) > 0 {
 		return fmt.Errorf("model %q: its weights are in %s beside the graph, and only a graph that holds its weights can be prepared", f.Name, strings.Join(g.weights, ", "))
@@ -89,12 +85,8 @@ func savePrepared(f *model.Files, path string) error {
 	if err := unchanged(f, data); err != nil {
 		return err
 	}
-	inputs, err := checkInputs(g.inputs)
-	if err != nil {
-		return refuse(f, "", hintNotOurs, err)
-	}
-	output, _, err := checkOutput(g.outputs)
-	if err != nil {
+	var m Model
+	if err := m.takeSignature(g); err != nil {
 		return refuse(f, "", hintNotOurs, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -114,7 +106,7 @@ func savePrepared(f *model.Files, path string) error {
 	if err := options.SetOptimizedModelFilePath(made); err != nil {
 		return err
 	}
-	session, err := newSession(data, inputs, output, options)
+	session, err := newSession(data, m.inputs, m.outputName, options)
 	if err != nil {
 		return refused(f, err)
 	}

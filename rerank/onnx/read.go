@@ -21,16 +21,19 @@ import (
 
 var errChanged = errors.New("it is not the file that it was a moment ago")
 
-// readGraphFile returns the graph's bytes.
-func readGraphFile(f *model.Files) ([]byte, error) {
-	if f.GraphPath == "" {
-		return f.Graph, nil
+// readGraph returns the graph's bytes, and what they say.
+func readGraph(f *model.Files) (data []byte, g *graph, err error) {
+	data = f.Graph
+	if f.GraphPath != "" {
+		data, err = os.ReadFile(f.GraphPath)
 	}
-	data, err := os.ReadFile(f.GraphPath)
+	if err == nil {
+		g, err = parseGraph(data)
+	}
 	if err != nil {
-		return nil, refuse(f, "", hintDamaged, err)
+		return nil, nil, refuse(f, "", hintDamaged, err)
 	}
-	return data, nil
+	return data, g, nil
 }
 
 // unchanged says whether a graph that holds its weights is the one that was described.

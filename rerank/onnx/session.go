@@ -51,13 +51,9 @@ func (m *Model) openSession(f *model.Files, o Options) error {
 }
 
 func (m *Model) openGraph(f *model.Files) error {
-	data, err := readGraphFile(f)
+	data, g, err := readGraph(f)
 	if err != nil {
 		return err
-	}
-	g, err := parseGraph(data)
-	if err != nil {
-		return refuse(f, "", hintDamaged, err)
 	}
 	if err := m.takeSignature(g); err != nil {
 		return refuse(f, "", hintNotOurs, err)
