@@ -23,9 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/rerankd/rerankd/rerank"
+	"github.com/rerankd/rerankd/rerank/breaker"
 )
 
 // Options of a [Scorer].
@@ -67,8 +66,7 @@ type Scorer struct {
 	pace    pace
 	pending atomic.Int64 // documents of the searches that were admitted
 	pause   atomic.Int64 // Unix nanoseconds until when the server wants to be left alone
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	cause   atomic.Pointer[error] // of the last failure
+	breaker *breaker.Breaker
 
 	mu    sync.Mutex
 	stats Stats
@@ -89,11 +87,6 @@ type Stats struct {
 	Waiting time.Duration // time spent in requests that were answered
 	Broken  bool          // the server is left alone, as it failed several times in a row
 }
-
-const (
-	failuresInARow = 3               // and the server is left alone
-	rest           = 5 * time.Second // for so long; then one search tries
-)
 
 // New checks the options; it does not ask the server. Close the Scorer after use.
 func New(o Options) (*Scorer, error) {
@@ -140,12 +133,9 @@ func New(o Options) (*Scorer, error) {
 		// The texts of a search, and the key, go where the operator said and nowhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	s.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Timeout:     rest,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresInARow },
-		IsExcluded: func(err error) bool {
-			return errors.Is(err, context.Canceled) || errors.Is(err, rerank.ErrBusy)
-		},
+	s.breaker = breaker.New(breaker.Options{
+		Of:       s.url,
+		Innocent: func(err error) bool { return errors.Is(err, context.Canceled) || errors.Is(err, rerank.ErrBusy) },
 	})
 	return s, nil
 }
@@ -162,7 +152,7 @@ func (s *Scorer) Stats() Stats {
 	defer s.mu.Unlock()
 	stats := s.stats
 	stats.Queued = max(int(s.pending.Load())-stats.Running, 0)
-	stats.Broken = s.breaker.State() != gobreaker.StateClosed
+	stats.Broken = !s.breaker.Working()
 	return stats
 }
 
@@ -193,7 +183,7 @@ func (s *Scorer) Score(ctx context.Context, query string, docs []string) ([]floa
 	}
 	done, err := s.breaker.Allow()
 	if err != nil {
-		return nil, fmt.Errorf("%s is left alone after failures in a row, the last: %w", s.url, *s.cause.Load())
+		return nil, err
 	}
 	s.pending.Add(int64(len(docs)))
 	scores, err := s.score(ctx, query, docs)
@@ -202,9 +192,6 @@ func (s *Scorer) Score(ctx context.Context, query string, docs []string) ([]floa
 		stats.Scored += uint64(len(scores))
 		stats.Dropped += uint64(len(docs) - len(scores))
 	})
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, rerank.ErrBusy) {
-		s.cause.Store(new(err))
-	}
 	done(err)
 	if errors.Is(err, errSilent) { // which is the server's fault, and still only a deadline to the search
 		err = nil

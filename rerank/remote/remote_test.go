@@ -23,6 +23,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rerankd/rerankd/rerank"
+	"github.com/rerankd/rerankd/rerank/breaker"
 	"github.com/rerankd/rerankd/rerank/reranktest"
 )
 
@@ -394,11 +395,11 @@ func TestFailing(t *testing.T) {
 			t.Errorf("%d: got %v, want what failed", i, err)
 		}
 	}
-	if asked.Load() != failuresInARow || !s.Stats().Broken {
-		t.Errorf("got %d requests and %+v, want %d and then none", asked.Load(), s.Stats(), failuresInARow)
+	if asked.Load() != breaker.Failures || !s.Stats().Broken {
+		t.Errorf("got %d requests and %+v, want %d and then none", asked.Load(), s.Stats(), breaker.Failures)
 	}
 	broken.Store(false)
-	for deadline := time.Now().Add(2 * rest); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * breaker.Rest); ; time.Sleep(50 * time.Millisecond) {
 		if scores, err := s.Score(t.Context(), "q", numbered(2)); err == nil && len(scores) == 2 {
 			break
 		}
@@ -446,7 +447,7 @@ func TestHanging(t *testing.T) {
 		io.Copy(io.Discard, r.Body) // so that the client's leaving is noticed
 		<-r.Context().Done()
 	})
-	for i := range failuresInARow {
+	for i := range breaker.Failures {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		if scores, err := s.Score(ctx, "q", numbered(3)); len(scores) != 0 || err != nil && !errors.Is(err, rerank.ErrBusy) {
 			t.Errorf("%d: got %v, %v, want nothing, which is no error", i, scores, err)

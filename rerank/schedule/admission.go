@@ -78,7 +78,7 @@ func (m *Model) Admits(query string, within time.Duration) error {
 	if m.caches.hasScore(key{scope: m.scope(beginning(query))}) {
 		return nil
 	}
-	if err := m.engine.resting(); err != nil {
+	if err := m.engine.breaker.Resting(); err != nil {
 		return err
 	}
 	m.pool.mu.Lock()

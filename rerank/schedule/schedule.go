@@ -146,7 +146,7 @@ func (m *Model) Score(ctx context.Context, query string, docs []string) ([]float
 		m.count(func(stats *Stats) { stats.Remembered += uint64(len(docs)) })
 		return s.scores, nil
 	}
-	done, err := m.engine.allow()
+	done, err := m.engine.breaker.Allow()
 	if err != nil {
 		if known := s.prefix(); len(known) >= s.floor {
 			m.count(func(stats *Stats) { stats.Remembered += uint64(len(known)) })
@@ -190,7 +190,7 @@ func (m *Model) Stats() Stats {
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()
 	stats := m.stats
-	stats.Broken = !m.engine.working()
+	stats.Broken = !m.engine.breaker.Working()
 	return stats
 }
 
