@@ -39,7 +39,7 @@ func (s subject) concurrent(ctx context.Context, out io.Writer, dir string, o op
 	all := newQueries(texts.searches(atOnce*(o.rounds+40), window))
 	cluster := startCluster(0, all.answer)
 	defer cluster.Close()
-	patient := setting{source: s.directory, precision: s.precision, window: window}
+	patient := s.setting()
 	program, url, err := startRerankd(ctx, dir, patient, cluster.URL, o)
 	if err != nil {
 		return err

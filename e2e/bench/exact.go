@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync/atomic"
 
 	"github.com/rerankd/rerankd/rerank/schedule"
 )
@@ -89,22 +88,15 @@ func (s subject) fresh(ctx context.Context, j judgement) ([]float64, error) {
 
 // pages are the scores that a newly started program shows, in pages of a size, in the cluster's order.
 func (s subject) pages(ctx context.Context, dir string, o options, j judgement, size int) ([]float64, error) {
-	var answer atomic.Pointer[[]byte]
-	cluster := startCluster(0, func() []byte { return *answer.Load() })
-	defer cluster.Close()
-	program, url, err := startRerankd(ctx, dir, setting{source: s.directory, precision: s.precision, window: window}, cluster.URL, o)
+	rerankd, err := serveAnswers(ctx, dir, s.setting(), judgement{"warm up", j.Docs[:2]}, o)
 	if err != nil {
 		return nil, err
 	}
-	defer program.stop()
-	if err := awaitRanking(ctx, url, &answer, judgement{"warm up", j.Docs[:2]}); err != nil {
-		return nil, err
-	}
-	body := searchAnswer(j)
-	answer.Store(&body)
+	defer rerankd.stop()
+	rerankd.tell(j)
 	var all answered
 	for from := 0; from < window; from += size {
-		page, err := ask(ctx, http.DefaultClient, url, j.Query, from, size)
+		page, err := ask(ctx, http.DefaultClient, rerankd.url, j.Query, from, size)
 		if err != nil {
 			return nil, err
 		}

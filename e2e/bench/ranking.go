@@ -7,11 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/rerankd/rerankd/rerank/model"
@@ -38,19 +36,13 @@ func ranking(ctx context.Context, out io.Writer, dir string, o options) error {
 		return fmt.Errorf("counting tokens: %w", err)
 	}
 
-	var answer atomic.Pointer[[]byte]
-	cluster := startCluster(0, func() []byte { return *answer.Load() })
-	defer cluster.Close()
-	rerankd, url, err := startRerankd(ctx, dir, setting{window: hits}, cluster.URL, o)
+	first := texts(1)[0]
+	first.Query = "warm up"
+	rerankd, err := serveAnswers(ctx, dir, setting{window: hits}, first, o)
 	if err != nil {
 		return err
 	}
 	defer rerankd.stop()
-	first := texts(1)[0]
-	first.Query = "warm up"
-	if err := awaitRanking(ctx, url, &answer, first); err != nil {
-		return err
-	}
 
 	other, err := startPadded(ctx, dir, o.python, files)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +52,7 @@ func ranking(ctx context.Context, out io.Writer, dir string, o options) error {
 	var theirs []*way
 	for round := range o.rounds {
 		part := all[round*o.searches : (round+1)*o.searches]
-		scores, err := ours.search(ctx, rerankd, url, &answer, part)
+		scores, err := ours.search(ctx, rerankd, part)
 		if err != nil {
 			return err
 		}
@@ -112,61 +104,34 @@ func countTokens(files *model.Files, all []judgement) (int, error) {
 	defer m.Close()
 	sum := 0
 	for _, j := range all {
-		query, err := m.Tokenize(j.Query)
+		tokens, err := lengths(m, j)
 		if err != nil {
 			return 0, err
 		}
-		for _, text := range j.Docs {
-			doc, err := m.Tokenize(text)
-			if err != nil {
-				return 0, err
-			}
-			sum += m.Tokens(query, doc)
+		for _, n := range tokens {
+			sum += n
 		}
 	}
 	return sum, nil
 }
 
-// awaitRanking searches until the answer is ranked: what rerankd needs to know of the index, it asks for at the first search.
-func awaitRanking(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) error {
-	var err error
-	for range 100 {
-		if _, err = searchOnce(ctx, url, answer, j); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return err
-}
-
-// searchOnce does one search and returns the score of each hit in the cluster's order. It must have been ranked whole.
-func searchOnce(ctx context.Context, url string, answer *atomic.Pointer[[]byte], j judgement) ([]float64, error) {
-	body := searchAnswer(j)
-	answer.Store(&body)
-	a, err := ask(ctx, http.DefaultClient, url, j.Query, 0, len(j.Docs))
-	if err != nil {
-		return nil, err
-	}
-	return a.inOrder(len(j.Docs))
-}
-
 // search takes one round: the mean over its searches.
-func (w *way) search(ctx context.Context, rerankd *process, url string, answer *atomic.Pointer[[]byte], part []judgement) ([][]float64, error) {
-	before, err := rerankd.cpu()
+func (w *way) search(ctx context.Context, rerankd *served, part []judgement) ([][]float64, error) {
+	before, err := rerankd.program.cpu()
 	if err != nil {
 		return nil, err
 	}
 	var all [][]float64
 	began := time.Now()
 	for _, j := range part {
-		scores, err := searchOnce(ctx, url, answer, j)
+		scores, err := rerankd.search(ctx, j)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, scores)
 	}
 	took := time.Since(began)
-	after, err := rerankd.cpu()
+	after, err := rerankd.program.cpu()
 	if err != nil {
 		return nil, err
 	}

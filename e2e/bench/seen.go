@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"regexp"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/rerankd/rerankd/rerank/schedule"
@@ -31,17 +29,11 @@ func (s subject) seen(ctx context.Context, out io.Writer, dir string, o options)
 		return err
 	}
 	defer scheduled.Close()
-	var answer atomic.Pointer[[]byte]
-	cluster := startCluster(0, func() []byte { return *answer.Load() })
-	defer cluster.Close()
-	program, url, err := startRerankd(ctx, dir, setting{source: s.directory, precision: s.precision, window: window}, cluster.URL, o)
+	rerankd, err := serveAnswers(ctx, dir, s.setting(), texts.searches(1, window)[0], o)
 	if err != nil {
 		return err
 	}
-	defer program.stop()
-	if err := awaitRanking(ctx, url, &answer, texts.searches(1, window)[0]); err != nil {
-		return err
-	}
+	defer rerankd.stop()
 
 	inProcess, overHTTP := new(remembering), new(remembering)
 	for range o.rounds {
@@ -54,10 +46,8 @@ func (s subject) seen(ctx context.Context, out io.Writer, dir string, o options)
 		}); err != nil {
 			return err
 		}
-		body := searchAnswer(j)
-		answer.Store(&body)
 		if err := overHTTP.round(j, other, func(j judgement) (took, tokenizing time.Duration, err error) {
-			a, err := ask(ctx, http.DefaultClient, url, j.Query, 0, window)
+			a, err := rerankd.ask(ctx, j)
 			if err == nil {
 				_, err = a.inOrder(window)
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/rerankd/rerankd/rerank/onnx"
@@ -40,22 +39,16 @@ func (s subject) sidebyside(ctx context.Context, out io.Writer, dir string, o op
 		return err
 	}
 	defer m.Close()
-	rerankd, err := s.warm(ctx, schedule.Options{})
+	scheduled, err := s.warm(ctx, schedule.Options{})
 	if err != nil {
 		return err
 	}
-	defer rerankd.Close()
-	var answer atomic.Pointer[[]byte]
-	cluster := startCluster(0, func() []byte { return *answer.Load() })
-	defer cluster.Close()
-	program, url, err := startRerankd(ctx, dir, setting{source: s.directory, precision: s.precision, window: window}, cluster.URL, o)
+	defer scheduled.Close()
+	rerankd, err := serveAnswers(ctx, dir, s.setting(), texts.searches(1, window)[0], o)
 	if err != nil {
 		return err
 	}
-	defer program.stop()
-	if err := awaitRanking(ctx, url, &answer, texts.searches(1, window)[0]); err != nil {
-		return err
-	}
+	defer rerankd.stop()
 	others, err := s.contenders(ctx, o)
 	if err != nil {
 		return err
@@ -81,13 +74,13 @@ func (s subject) sidebyside(ctx context.Context, out io.Writer, dir string, o op
 	}}
 	ours := &competitor{name: "rerankd, in process", score: func(ctx context.Context, j judgement) (float64, []float64, error) {
 		began := time.Now()
-		scores, err := scoreAll(ctx, rerankd, j)
+		scores, err := scoreAll(ctx, scheduled, j)
 		return milliseconds(time.Since(began)), scores, err
 	}}
 	ways := []*competitor{ours,
 		{name: "rerankd, over HTTP", score: func(ctx context.Context, j judgement) (float64, []float64, error) {
 			began := time.Now()
-			scores, err := searchOnce(ctx, url, &answer, j)
+			scores, err := rerankd.search(ctx, j)
 			return milliseconds(time.Since(began)), scores, err
 		}},
 		{name: "sentence-transformers, ONNX, batches of 32 (its default)", goal: goal.batch32, score: inPython(request{Way: "batches", Batch: 32})},
@@ -103,7 +96,7 @@ func (s subject) sidebyside(ctx context.Context, out io.Writer, dir string, o op
 		scores := make([][]float64, len(ways))
 		for turn := range ways {
 			k := (round + turn) % len(ways)
-			if err := settle(others, program); err != nil {
+			if err := settle(others, rerankd.program); err != nil {
 				return err
 			}
 			took, found, err := ways[k].score(ctx, j)

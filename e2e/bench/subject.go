@@ -64,6 +64,11 @@ func each(measure func(subject, context.Context, io.Writer, string, options) err
 // open loads the model into this process.
 func (s subject) open() (*onnx.Model, error) { return onnx.Open(s.files, onnx.Options{}) }
 
+// setting is that of a rerankd with the model.
+func (s subject) setting() setting {
+	return setting{source: s.directory, precision: s.precision, window: window}
+}
+
 // contenders starts what the model is compared with.
 func (s subject) contenders(ctx context.Context, o options) (*python, error) {
 	p, err := startPython(ctx, o.python, "e2e/bench/contenders.py", o.models, s.name, s.precision)
