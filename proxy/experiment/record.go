@@ -17,7 +17,7 @@ type Impression struct {
 	Experiment string `json:"experiment,omitempty"` // "": the search is in none
 	Phase      string `json:"phase,omitempty"`      // a step of the ramp, such as "10%"; results of different phases are never pooled unweighted
 	Variant    string `json:"variant,omitempty"`    // the one assigned; Interleaved where both share the page
-	Unit       string `json:"unit,omitempty"`       // a digest of what the assignment is sticky by; "": none was found, and the search stands for itself
+	Unit       string `json:"unit,omitempty"`       // the Assignment's: whoever or whatever had to get the same variant; "": the search stands for itself
 
 	Client      string            `json:"client,omitempty"` // UBI's client_id
 	Application string            `json:"application,omitempty"`
