@@ -30,7 +30,6 @@ func (r *Request) readExt() {
 		return
 	}
 	r.queryContext = ext.get("query_context") != nil
-	r.ours = ext.kind != '{' || len(ext.children) == 0 || len(ext.children) > 1 || !r.queryContext
 	r.override, r.overrideErr = r.parseOverride(ext)
 	if r.overrideErr != nil {
 		r.override = Override{}

@@ -16,25 +16,26 @@ type Request struct {
 	json     []byte // the search itself: the body, or the URL's source parameter; nil where there is neither
 	root     *node  // of json; nil where that is nil
 
-	from, size         int
-	words              string
-	lookup             bool
-	found              []found
-	fields             []string
-	reason             Reason
-	detail             string
-	fixed              string   // a query whose hits follow the size of the page; "" where there is none
-	paged              string   // what else must see the client's page and no more; "" where nothing does
-	rescored           int      // hits that the cluster itself treats alike; 0 where that is all of them
-	limit              int      // hits that may be asked for at most; 0 where there is no such limit
-	sourceWhole        bool     // _source comes unfiltered
-	unsourced          []string // fields that the request itself makes up
-	asked              []string // patterns of what the client gets in the hits' fields without us
-	override           Override
-	overrideErr        error
-	queryContext, ours bool // ext.rerank has OpenSearch's section; has members that are ours
-	reranker           *Reranker
-	filter             *filterpath.Filter // of the response; nil: it comes whole
+	from, size   int
+	words        string
+	lookup       bool
+	found        []found
+	fields       []string
+	reason       Reason
+	detail       string
+	fixed        string   // a query whose hits follow the size of the page; "" where there is none
+	paged        string   // what else must see the client's page and no more; "" where nothing does
+	rescored     int      // hits that the cluster itself treats alike; 0 where that is all of them
+	limit        int      // hits that may be asked for at most; 0 where there is no such limit
+	sourceWhole  bool     // _source comes unfiltered
+	unsourced    []string // fields that the request itself makes up
+	asked        []string // patterns of what the client gets in the hits' fields without us
+	override     Override
+	overrideErr  error
+	queryContext bool // ext.rerank has OpenSearch's section
+	recorded     bool // ext.ubi is ours, as ext.rerank is
+	reranker     *Reranker
+	filter       *filterpath.Filter // of the response; nil: it comes whole
 }
 
 // Parse reads a search: the query string of its URL as it stands on the wire, and its body, nil where there is none. An error means that

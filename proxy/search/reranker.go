@@ -409,7 +409,7 @@ func (r *Request) Child() (rawQuery string, body []byte, err error) {
 	}
 	w := &Widened{}
 	from := min(r.from, k.Window)
-	if err := k.child.write(w, from, min(r.size, k.Window-from), Need{}); err != nil {
+	if err := k.child.write(w, from, min(r.size, k.Window-from), Need{}, r.recorded); err != nil {
 		return "", nil, err
 	}
 	return w.RawQuery, w.Body, nil
@@ -426,7 +426,7 @@ func (k *Reranker) widen(r *Request, n Need) (*Widened, error) {
 	if r.size == 0 || r.from >= k.Window {
 		w.Window, size = 0, 0
 	}
-	if err := k.child.write(w, 0, size, n); err != nil {
+	if err := k.child.write(w, 0, size, n, true); err != nil {
 		return nil, err
 	}
 	w.asked = r.asked

@@ -22,7 +22,10 @@ const maxHits = 1 << 16
 type Response struct {
 	body     []byte
 	took     span
+	total    span
 	maxScore span
+	ext      span
+	tail     int  // where the last member ends, the status of an item of a multi-search aside; 0: there is none
 	array    span // of the hits, brackets included
 	hits     []hit
 	timedOut bool
@@ -43,6 +46,17 @@ type hit struct {
 // ParseResponse indexes the body of a search response. An error means that it is not JSON, or not a search response as we know it (no
 // hits, or one of the names that we would have to change given twice); it is to be passed on as it came.
 func ParseResponse(body []byte) (*Response, error) {
+	p, err := readResponse(body)
+	if err != nil {
+		return nil, err
+	}
+	if !p.array.has() {
+		return nil, errors.New("reading the response: no hits in it")
+	}
+	return p, nil
+}
+
+func readResponse(body []byte) (*Response, error) {
 	p := &Response{body: body}
 	// The decoder reads a bytes.Buffer in place, without a copy. It stops at 10,000 levels.
 	d := reader{jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
@@ -52,31 +66,38 @@ func ParseResponse(body []byte) (*Response, error) {
 	if _, err := d.ReadToken(); err != io.EOF {
 		return nil, errors.New("reading the response: data after its end")
 	}
-	if !p.array.has() {
-		return nil, errors.New("reading the response: no hits in it")
-	}
 	return p, nil
 }
 
 func (p *Response) read(d reader) error {
 	_, err := d.object(func(name string) error {
-		switch name {
-		case "took":
-			return d.once(&p.took)
-		case "timed_out":
-			value, err := d.ReadValue()
-			p.timedOut = string(value) == "true"
-			return err
-		case "_shards":
-			return p.readShards(d)
-		case "hits":
-			return p.readHits(d)
-		case "error":
-			return errors.New("it holds an error")
+		err := p.readMember(d, name)
+		if name != "status" || p.tail == 0 {
+			p.tail = d.offset()
 		}
-		return d.SkipValue()
+		return err
 	})
 	return err
+}
+
+func (p *Response) readMember(d reader, name string) error {
+	switch name {
+	case "took":
+		return d.once(&p.took)
+	case "timed_out":
+		value, err := d.ReadValue()
+		p.timedOut = string(value) == "true"
+		return err
+	case "_shards":
+		return p.readShards(d)
+	case "hits":
+		return p.readHits(d)
+	case "ext":
+		return d.last(&p.ext)
+	case "error":
+		return errors.New("it holds an error")
+	}
+	return d.SkipValue()
 }
 
 func (p *Response) readShards(d reader) error {
@@ -99,6 +120,8 @@ func (p *Response) readHits(d reader) error {
 	}
 	_, err := d.object(func(name string) error {
 		switch name {
+		case "total":
+			return d.last(&p.total)
 		case "max_score":
 			return d.once(&p.maxScore)
 		case "hits":
@@ -193,7 +216,7 @@ func (d reader) object(member func(name string) error) (span, error) {
 
 // responseNames are the names that are of use here, each as it is mostly spelled.
 var responseNames = []string{
-	"took", "timed_out", "_shards", "failed", "hits", "max_score", "error", "responses", "status",
+	"took", "timed_out", "_shards", "failed", "hits", "max_score", "error", "responses", "status", "total", "ext",
 	"_index", "_id", "_score", "_source", "fields", "_rank", "ignored_field_values", "sort", "_explanation",
 }
 
@@ -215,6 +238,11 @@ func (d reader) once(s *span) error {
 	if s.has() {
 		return errors.New("a name given twice")
 	}
+	return d.last(s)
+}
+
+// last reads a value and notes where it stands. Of several, the last counts: nothing that is to be changed in every response.
+func (d reader) last(s *span) error {
 	value, err := d.ReadValue()
 	if err != nil {
 		return err

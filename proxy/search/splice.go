@@ -18,6 +18,7 @@ type Page struct {
 	Strip      *Widened  // the request that the response answers: what only we asked for is taken out of the hits; nil takes out nothing
 	Drop       []bool    // by hit: whether it is left out, before the page is cut; nil drops none
 	Explain    *Explanation
+	QueryID    string // to be told in ext.ubi, as by [AddQueryID]; "": not
 }
 
 // Explanation is what the hits' own explanations are wrapped in, so that they explain the score that is shown.
@@ -54,7 +55,7 @@ func (j Judgement) String() string {
 }
 
 // Splice writes the response with the hits in pg's order, cut to pg's page. Only the order of the hits, _score, max_score, took and
-// _rank differ from the response's bytes, and what Strip takes out. White space between hits stays where it is; the hits move.
+// _rank differ from the response's bytes, and what Strip takes out and QueryID adds. White space between hits stays where it is; the hits move.
 //
 // max_score is that of the whole result, as it is for the clusters: every page shows the score of the first place, where the cluster gave
 // a number. _rank stays with the place. An error means that pg does not fit the response.
@@ -63,8 +64,7 @@ func (p *Response) Splice(pg Page) ([]byte, error) {
 		return nil, err
 	}
 	kept := pg.kept(len(p.hits))
-	from := min(pg.From, len(kept))
-	places := kept[from : from+min(pg.Size, len(kept)-from)]
+	places := pg.cut(kept)
 	size := len(p.body) - (p.array.end - p.array.start) + 64
 	for _, place := range places {
 		size += p.hits[pg.hit(place)].end - p.hits[pg.hit(place)].start + 64
@@ -92,6 +92,9 @@ func (p *Response) around(pg Page, kept []int) (before, after []edit) {
 		edits = p.moved(edits, p.maxScore, first.score)
 	case len(kept) == 0 && len(p.hits) > 0 && !math.IsNaN(p.number(p.maxScore)):
 		edits = append(edits, edit{p.maxScore.start, p.maxScore.end, "null"})
+	}
+	if pg.QueryID != "" {
+		edits = append(edits, p.queryID(pg.QueryID))
 	}
 	for _, e := range edits {
 		if e.start < p.array.start {
@@ -159,6 +162,12 @@ func (pg *Page) kept(n int) []int {
 		}
 	}
 	return places
+}
+
+// cut returns those of the places that are on the page.
+func (pg *Page) cut(kept []int) []int {
+	from := min(pg.From, len(kept))
+	return kept[from : from+min(pg.Size, len(kept)-from)]
 }
 
 // page appends what stands between the brackets: the hits that go to those places, and white space where the cluster had it.

@@ -320,6 +320,7 @@ func FuzzResponse(f *testing.F) {
 			{Size: n, Order: order, Scores: scores, AddTook: 3, Strip: w}, {From: n / 2, Size: 2, Order: order, KeepScores: true, Strip: w}, {From: n, Size: 1},
 			{Size: n, Order: order, Scores: scores, Explain: explanation, Strip: w}, {Size: n, Order: order, KeepScores: true, Explain: explanation},
 			{From: 1, Size: n, Order: order, Scores: scores, Drop: drop, Explain: explanation}, {Size: 2, Drop: drop, Strip: w},
+			{Size: n, Order: order, Scores: scores, QueryID: "a \"b\"\xff"}, {From: 1, Size: 2, Drop: drop, Strip: w, QueryID: "c"},
 		} {
 			got, err := p.Splice(page)
 			if err != nil {
@@ -338,6 +339,10 @@ func FuzzResponse(f *testing.F) {
 			}
 			if json.Valid(body) && !json.Valid(got) {
 				t.Errorf("%q became %q, which is no JSON", body, got)
+			}
+			checkShown(t, p, again, page)
+			if page.QueryID != "" && toldID(again) != strings.ToValidUTF8(page.QueryID, "\uFFFD") {
+				t.Errorf("%q became %q: the query id is %q", body, got, toldID(again))
 			}
 		}
 		if !bytes.Equal(body, before) {

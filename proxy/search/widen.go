@@ -45,7 +45,7 @@ type Widened struct {
 }
 
 // Widen builds the request that fetches what n needs. It is for requests that [Request.Pass], or [Reranker.Pass] with n.Emulate, lets
-// through, and never changes r. The client's bytes stay as they are but for from, size, fields, and ext.rerank.
+// through, and never changes r. The client's bytes stay as they are but for from, size, fields, ext.rerank and ext.ubi.
 func (r *Request) Widen(n Need) (*Widened, error) {
 	if n.Emulate && r.reranker != nil {
 		return r.reranker.widen(r, n)
@@ -62,11 +62,11 @@ func (r *Request) Widen(n Need) (*Widened, error) {
 		w.Window = min(w.Window, r.size)
 	}
 	w.Enlarged = from != r.from || size != r.size
-	return w, r.write(w, from, size, n)
+	return w, r.write(w, from, size, n, true)
 }
 
-// write writes the request for so many hits, with the fields that are needed.
-func (r *Request) write(w *Widened, from, size int, n Need) error {
+// write writes the request for so many hits, with the fields that are needed, and without ext.ubi where that is asked for.
+func (r *Request) write(w *Widened, from, size int, n Need, ubi bool) error {
 	var query, body []edit
 	var insert []string // members for the body
 	r.setCount("from", r.from, from, &query, &body, &insert)
@@ -75,11 +75,9 @@ func (r *Request) write(w *Widened, from, size int, n Need) error {
 		return err
 	}
 	if len(insert) > 0 {
-		body = append(body, r.insertion(insert))
+		body = append(body, r.insertion(insert, ubi))
 	}
-	if r.root.get("ext").get("rerank") != nil {
-		body = append(body, r.withoutExt(func(*node) bool { return true })...)
-	}
+	body = append(body, r.withoutExt(whole, ubi)...)
 	w.RawQuery, w.Body = r.rawQuery, r.body
 	if len(body) > 0 {
 		base := r.json
@@ -103,26 +101,26 @@ func (r *Request) write(w *Widened, from, size int, n Need) error {
 }
 
 // Original returns the query string and the body that the cluster is to see where the search is not reranked: the client's own bytes,
-// less our members of ext.rerank, which a cluster would refuse. OpenSearch's own query_context stays.
+// less our members of ext.rerank, which a cluster would refuse. OpenSearch's own query_context stays, and so does ext.ubi unless the search
+// is [Request.Recorded].
 func (r *Request) Original() (rawQuery string, body []byte) {
-	if !r.ours {
-		return r.rawQuery, r.body
-	}
 	return r.less(func(m *node) bool { return m.name != "query_context" })
 }
 
 // Plain returns the same without any ext.rerank, for clusters that do not know it: Elasticsearch refuses every section of ext that it does
 // not know, and so does OpenSearch without the plugin.
-func (r *Request) Plain() (rawQuery string, body []byte) {
-	if r.root.get("ext").get("rerank") == nil {
+func (r *Request) Plain() (rawQuery string, body []byte) { return r.less(whole) }
+
+// whole drops a section with all that it holds.
+func whole(*node) bool { return true }
+
+// less returns the search without those members of ext.rerank for which drop says so, and where it is recorded without ext.ubi.
+func (r *Request) less(drop func(*node) bool) (rawQuery string, body []byte) {
+	edits := r.withoutExt(drop, r.recorded)
+	if len(edits) == 0 {
 		return r.rawQuery, r.body
 	}
-	return r.less(func(*node) bool { return true })
-}
-
-// less returns the search without those members of ext.rerank for which drop says so.
-func (r *Request) less(drop func(*node) bool) (rawQuery string, body []byte) {
-	body = apply(make([]byte, 0, len(r.json)), r.json, 0, len(r.json), r.withoutExt(drop))
+	body = apply(make([]byte, 0, len(r.json)), r.json, 0, len(r.json), edits)
 	if len(r.body) > 0 {
 		return r.rawQuery, body
 	}
@@ -191,14 +189,14 @@ func (r *Request) makesUp(field string) bool {
 }
 
 // insertion puts new members at the head of the body.
-func (r *Request) insertion(members []string) edit {
+func (r *Request) insertion(members []string, ubi bool) edit {
 	text := strings.Join(members, ",")
 	if r.root == nil {
 		return edit{1, 1, text} // into {}
 	}
 	stay := len(r.root.children)
-	if ext := r.root.get("ext"); ext.get("rerank") != nil && len(ext.children) == 1 {
-		stay--
+	if all, _ := r.leaves(whole, ubi); all {
+		stay-- // ext
 	}
 	if stay > 0 {
 		text += ","
@@ -206,18 +204,38 @@ func (r *Request) insertion(members []string) edit {
 	return edit{r.root.start + 1, r.root.start + 1, text}
 }
 
-// withoutExt takes those members out of ext.rerank for which drop says so, all of it where none would be left, and ext with it where it
-// holds nothing else.
-func (r *Request) withoutExt(drop func(*node) bool) []edit {
+// withoutExt takes those members out of ext.rerank for which drop says so, all of it where none would be left, ext.ubi where that is asked
+// for, and ext with them where it holds nothing else.
+func (r *Request) withoutExt(drop func(*node) bool, ubi bool) []edit {
+	all, some := r.leaves(drop, ubi)
+	if all {
+		return without(r.root.children, func(m *node) bool { return m.name == "ext" })
+	}
 	ext := r.root.get("ext")
-	rerank := ext.get("rerank")
-	if rerank.kind == '{' && slices.ContainsFunc(rerank.children, func(m node) bool { return !drop(&m) }) {
-		return without(rerank.children, drop)
+	if ext == nil {
+		return nil
 	}
-	if len(ext.children) > 1 {
-		return without(ext.children, func(m *node) bool { return m.name == "rerank" })
+	edits := without(ext.children, some)
+	if rerank := ext.get("rerank"); rerank != nil && !some(rerank) && rerank.kind == '{' {
+		edits = append(edits, without(rerank.children, drop)...)
 	}
-	return without(r.root.children, func(m *node) bool { return m.name == "ext" })
+	return edits
+}
+
+// leaves says which members of ext go as a whole, and whether that is all there are.
+func (r *Request) leaves(drop func(*node) bool, ubi bool) (all bool, some func(*node) bool) {
+	some = func(m *node) bool {
+		switch m.name {
+		case "ubi":
+			return ubi
+		case "rerank":
+			return m.kind != '{' || !slices.ContainsFunc(m.children, func(c node) bool { return !drop(&c) })
+		}
+		return false
+	}
+	ext := r.root.get("ext")
+	stays := func(m node) bool { return !some(&m) }
+	return ext != nil && ext.kind == '{' && len(ext.children) > 0 && !slices.ContainsFunc(ext.children, stays), some
 }
 
 // withoutSource takes the body that has moved out of the URL.

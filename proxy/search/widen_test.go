@@ -62,7 +62,13 @@ func TestWiden(t *testing.T) {
 		{"override", "", `{"size":50,"ext":{"rerank":{"window":20}}}`, need, "", `{"size":50}`, "50 0 50"},
 		{"override, first and alone", "", `{"ext":{"rerank":{"window":20}}}`, need, "", `{"size":50}`, "50 0 10"},
 		{"override, first", "", `{"ext":{"rerank":{"window":20}}, "query":{}}`, need, "", `{"size":50,"query":{}}`, "50 0 10"},
-		{"override beside others", "", `{"ext":{"rerank":true,"ubi":{}}}`, need, "", `{"size":50,"ext":{"ubi":{}}}`, "50 0 10"},
+		{"override beside others", "", `{"ext":{"rerank":true,"ltr_log":{}}}`, Need{Window: 10}, "", `{"ext":{"ltr_log":{}}}`, "10 0 10"},
+		{"ubi", "", `{"ext":{"ubi":{"query_id":"a"}},"size":50}`, need, "", `{"size":50}`, "50 0 50"},
+		{"ubi, first and alone", "", `{"ext":{"ubi":{}}}`, need, "", `{"size":50}`, "50 0 10"},
+		{"ubi and an override", "", `{"ext":{"rerank":true,"ubi":{}}}`, need, "", `{"size":50}`, "50 0 10"},
+		{"ubi between others", "", `{"size":50,"ext":{"rerank":{"query_context":{}},"ml_inference":{},"ubi":{}, "ltr_log":{}}}`, Need{}, "", `{"size":50,"ext":{"ml_inference":{}, "ltr_log":{}}}`, "0 0 50"},
+		{"ubi of a page that is not widened", "", `{"query":{},"ext":{"ubi":{}}}`, Need{}, "", `{"query":{}}`, "0 0 10"},
+		{"ubi in the url", "source=%7B%22ext%22:%7B%22ubi%22:%7B%7D%7D,%22size%22:50%7D&source_content_type=application/json", "", need, "", `{"size":50}`, "50 0 50"},
 		{"OpenSearch's context", "", `{"size":50,"ext":{"rerank":{"query_context":{}}}}`, need, "", `{"size":50}`, "50 0 50"},
 
 		{"source parameter", "a=1&source=%7B%22size%22%3A5%7D&source_content_type=application/json&b", "", need, "a=1&b", `{"size":50}`, "50 0 5"},
@@ -136,8 +142,10 @@ func TestWidenProperty(t *testing.T) {
 		if got.From() != 0 || got.Size() != max(need.Window, r.From()+r.Size()) {
 			t.Errorf("%q %s: from %d, size %d", w.RawQuery, w.Body, got.From(), got.Size())
 		}
-		if override := got.root.get("ext").get("rerank"); override != nil {
-			t.Errorf("%s: override left in", w.Body)
+		for _, section := range []string{"rerank", "ubi"} {
+			if got.root.get("ext").get(section) != nil {
+				t.Errorf("%s: ext.%s left in", w.Body, section)
+			}
 		}
 		if !r.sourceWhole && !matches(got.asked, "title") {
 			t.Errorf("%s: title not asked for", w.Body)
@@ -277,7 +285,7 @@ func FuzzWiden(f *testing.F) {
 		if w.Window > need.Window || w.Window > max(r.Window(need.Window), need.Window) || w.Window < 0 {
 			t.Errorf("%q %q: window %d of %d", rawQuery, body, w.Window, need.Window)
 		}
-		if again.root.get("ext").get("rerank") != nil {
+		if ext := again.root.get("ext"); ext.get("rerank") != nil || ext.get("ubi") != nil {
 			t.Errorf("%q became %q, with what is ours in it", body, w.Body)
 		}
 		for _, field := range w.added {
