@@ -19,8 +19,8 @@ type Experiment struct {
 
 // A Variant is one way to answer a search.
 type Variant struct {
-	Name  string
-	Share float64 // of the units that take part, in proportion to those of the others
+	Name  string  `json:"name"`
+	Share float64 `json:"share"` // of the units that take part, in proportion to those of the others
 }
 
 // A Digest stands for a request: SHA-256 of all that makes it another search, and so without from and size, that its pages agree.
@@ -69,6 +69,13 @@ func (e *Experiment) Label(a Assignment) string {
 		return e.Variants[a.Variant].Name
 	}
 	return ""
+}
+
+// Mark says on an impression what the search's assignment was; one that is out stays as it is.
+func (e *Experiment) Mark(i *Impression, a Assignment) {
+	if a.In {
+		i.Experiment, i.Phase, i.Variant, i.Unit, i.Design = e.Name, e.Phase, e.Label(a), a.Unit, e.Variants
+	}
 }
 
 // at is the variant at a fraction of the shares laid end to end.

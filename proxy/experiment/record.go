@@ -14,10 +14,11 @@ type Impression struct {
 	QueryID string    `json:"query_id"` // of one search; its other pages may share it
 	Time    time.Time `json:"time"`     // when the page was answered, UTC
 
-	Experiment string `json:"experiment,omitempty"` // "": the search is in none
-	Phase      string `json:"phase,omitempty"`      // a step of the ramp, such as "10%"; results of different phases are never pooled unweighted
-	Variant    string `json:"variant,omitempty"`    // the one assigned; Interleaved where both share the page
-	Unit       string `json:"unit,omitempty"`       // the Assignment's: whoever or whatever had to get the same variant; "": the search stands for itself
+	Experiment string    `json:"experiment,omitempty"` // "": the search is in none
+	Phase      string    `json:"phase,omitempty"`      // a step of the ramp, such as "10%"; results of different phases are never pooled unweighted
+	Variant    string    `json:"variant,omitempty"`    // the one assigned; Interleaved where both share the page
+	Unit       string    `json:"unit,omitempty"`       // the Assignment's: whoever or whatever had to get the same variant; "": the search stands for itself
+	Design     []Variant `json:"design,omitempty"`     // the experiment's variants with their shares, the control first: what the counts are held against
 
 	Client      string            `json:"client,omitempty"` // UBI's client_id
 	Application string            `json:"application,omitempty"`
