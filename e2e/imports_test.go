@@ -27,6 +27,7 @@ var rooms = []room{
 	{"rerank", nil, "ordering hits is pure: it is used wherever a list of texts is ranked, behind a proxy or not"},
 	{"rerank/reranktest", []string{"rerank"}, "the suite knows the interface, not those who satisfy it"},
 	{"rerank/breaker", nil, "when to leave something alone is the same question for a model and for a server"},
+	{"rerank/eval", nil, "what a ranking is worth is arithmetic over ids: the same for a command, a page and a test"},
 	{"rerank/schedule", []string{"rerank", "rerank/breaker"}, "it is handed a Runner, so that its turns and deadlines are tested without a model"},
 	{"rerank/model", []string{"rerank"}, "finding a model's files needs no runtime, so that the program without cgo can list and check them"},
 	{"rerank/model/hub", []string{"rerank/model"}, "it gets files; who loads a model need not know of a network"},
