@@ -7,6 +7,7 @@ type Record struct {
 	Impression *Impression `json:"impression,omitempty"`
 	Event      *Event      `json:"event,omitempty"`
 	Shadow     *Shadow     `json:"shadow,omitempty"`
+	Query      *Query      `json:"query,omitempty"`
 }
 
 // An Impression is one page as it was shown.
@@ -27,6 +28,7 @@ type Impression struct {
 	Words       string            `json:"words,omitempty"`      // what was searched for; "" where it is not kept
 	Attributes  map[string]string `json:"attributes,omitempty"` // UBI's query_attributes
 
+	Field string  `json:"field,omitempty"` // UBI's object_id_field, that the hits' Object is the value of; "": they have none
 	From  int     `json:"from"`            // the place of the first hit, counted from 0
 	Hits  []Shown `json:"hits"`            // in the order shown
 	Total int64   `json:"total,omitempty"` // hits that match, as the cluster says; -1: it does not say
@@ -74,6 +76,23 @@ type Event struct {
 	Field       string `json:"field,omitempty"`    // the field that Object is the value of; "" or _id: the hit's _id
 	Position    int    `json:"position,omitempty"` // counted from 1, as the client says; 0: it does not
 	Implicit    string `json:"implicit,omitempty"` // what it was concluded from, where nobody told: get, page or reformulation
+
+	MessageType string `json:"message_type,omitempty"` // UBI's, free form
+	Message     string `json:"message,omitempty"`
+}
+
+// A Query is a search as the application tells of it (UBI's ubi_queries), who may know what no proxy does. What was shown is said by the
+// [Impression] alone.
+type Query struct {
+	QueryID     string            `json:"query_id"`
+	Time        time.Time         `json:"time"`     // as for an Event
+	Seen        time.Time         `json:"received"` // when it came, UTC
+	Client      string            `json:"client,omitempty"`
+	Application string            `json:"application,omitempty"`
+	Words       string            `json:"words,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty"`
+	Field       string            `json:"field,omitempty"` // that Hits are values of; "" or _id: the hits' _id
+	Hits        []string          `json:"hits,omitempty"`  // in order
 }
 
 // A Shadow is how a variant would have ordered a page that somebody saw without it.
