@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: metrics are counted but not shown
 	Logger     *slog.Logger          // nil: nothing is logged
 	Now        func() time.Time      // for what is remembered for a while; nil: time.Now
+	Observer   Observer              // is told of every search; nil: nobody is
 }
 
 // Handler is the proxy. It is safe for concurrent use.
@@ -39,6 +41,7 @@ type Handler struct {
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
+	watcher Observer // may be nil
 }
 
 // New starts with s. The caller closes the Handler.
@@ -53,6 +56,7 @@ func New(s *Snapshot, o Options) *Handler {
 		metrics: newMetrics(o.Registerer),
 		log:     o.Logger,
 		now:     o.Now,
+		watcher: o.Observer,
 		pages:   newBounded[pageKey, *ranked](maxPages, pagesKept, o.Now),
 		unfit:   newBounded[searchKey, search.Reason](maxUnfit, unfitKept, o.Now),
 	}
@@ -85,6 +89,16 @@ func (h *Handler) Close() {
 		old.retire()
 		old.release()
 	}
+}
+
+// Running returns the snapshot in use, which is not closed before release is called; nil after Close. It is for those who look at what runs,
+// and does not change it.
+func (h *Handler) Running() (s *Snapshot, release func()) {
+	l := h.acquire()
+	if l == nil {
+		return nil, func() {}
+	}
+	return &l.Snapshot, sync.OnceFunc(l.release)
 }
 
 // acquire returns the running snapshot, nil after Close.

@@ -27,6 +27,7 @@ type record struct {
 	stages     []rerank.Report
 	applied    bool
 	remembered bool // the order is one that was shown before
+	moves      Moves
 
 	told []string // how the first hits of the page came to their places, where the client debugs
 }
@@ -243,6 +244,9 @@ func (h *Handler) finish(c *call, status int) {
 		}
 	}
 	h.metrics.journey(j)
+	if h.watcher != nil {
+		h.observe(j, status)
+	}
 
 	level, message := slog.LevelDebug, "search"
 	if slow := c.live.SlowSearch; slow > 0 && j.total > slow {

@@ -433,8 +433,11 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		s.applied = false
 		return nil, fmt.Errorf("splicing the response: %w", err)
 	}
-	if s.call.said.debug && s.order != nil {
-		s.told = s.tell(page)
+	if s.order != nil {
+		s.moves = movesOf(page)
+		if s.call.said.debug {
+			s.told = s.tell(page)
+		}
 	}
 	return spliced, nil
 }
