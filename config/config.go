@@ -51,6 +51,9 @@ type ServerTLS struct {
 type Admin struct {
 	// Listen is host:port, or "off". Default 127.0.0.1:9281.
 	Listen string `yaml:"listen"`
+	// Compare is the page on which an index is searched with and without reranking. Default on. The searches are made with the credentials
+	// that Cluster.Auth says; where those are rerankd's own, whoever reaches the listener can read what they may.
+	Compare Switch `yaml:"compare"`
 }
 
 // Cluster says where the search cluster is and how to talk to it.

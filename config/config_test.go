@@ -155,7 +155,7 @@ func TestEverything(t *testing.T) {
 	want := &Config{
 		Listen: "0.0.0.0:9280",
 		TLS:    &ServerTLS{Certificate: "tls.crt", Key: "tls.key"},
-		Admin:  Admin{Listen: "off"},
+		Admin:  Admin{Listen: "off", Compare: Off},
 		Cluster: Cluster{
 			Kind:            "opensearch",
 			URLs:            []string{"https://one:9200", "https://two:9200/prefix"},

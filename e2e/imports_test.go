@@ -44,7 +44,7 @@ var rooms = []room{
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
 	{
 		"cmd/rerankd",
-		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/model/hub", "rerank/onnx"},
+		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/eval", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/model/hub", "rerank/onnx"},
 		"composition happens here and nowhere else, and no test code comes along",
 	},
 	{"cmd/rerankd/demo", []string{"config", "proxy/...", "rerank/..."}, "the demonstration uses the program's parts; it does not assemble them"},

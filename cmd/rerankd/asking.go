@@ -18,15 +18,25 @@ import (
 
 	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/proxy/admin"
 	"github.com/rerankd/rerankd/proxy/search"
 )
 
-// An asker sends searches through a proxy of its own, on a free port of this machine: check and compare show what an application would
-// get, and not what they would have computed.
+// A searcher sends searches through a proxy: check, compare and the page of that name show what an application would get, and not what
+// they would have computed.
+type searcher struct {
+	url     string // of the proxy
+	client  http.Client
+	header  http.Header // the caller's credentials
+	mapper  proxy.MappingReader
+	lending bool // the configuration's own credentials go with the searches
+}
+
+// An asker is a searcher with a proxy of its own, on a free port of this machine.
 type asker struct {
 	*service
-	client http.Client
-	header http.Header // the caller's credentials
+	searcher
 }
 
 // askOptions are the flags of the commands that ask.
@@ -48,12 +58,16 @@ func newAsker(ctx context.Context, e *environment, o askOptions, c *config.Confi
 	if err != nil {
 		return nil, err
 	}
-	a := &asker{service: s, header: http.Header{}, client: http.Client{Timeout: time.Minute}}
+	running := s.program.now.Load()
+	a := &asker{s, searcher{
+		url: s.url, header: http.Header{}, client: http.Client{Timeout: time.Minute},
+		mapper: running.backend, lending: running.config.Cluster.Auth != config.AuthPassthrough,
+	}}
 	if o.user == "" {
 		o.user, _ = e.lookup("RERANKD_USER")
 	}
 	if o.user != "" {
-		a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(o.user)))
+		a.identify(o.user)
 	}
 	return a, nil
 }
@@ -63,6 +77,11 @@ func (a *asker) close() {
 	_ = a.stop(0, 5*time.Second) // its own requests have ended
 }
 
+// identify has the searches sent with NAME:PASSWORD.
+func (a *searcher) identify(user string) {
+	a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
+}
+
 // An answer is what the proxy said to a search.
 type answer struct {
 	*search.Response
@@ -70,8 +89,10 @@ type answer struct {
 	outcome string        // applied or skipped
 	reason  search.Reason // why skipped
 	rule    string
+	words   string   // that it was ranked by
 	fields  []string // that were read
 	detail  string
+	said    string // X-Rerank
 	scored  int
 	window  int
 	ranking time.Duration
@@ -79,8 +100,8 @@ type answer struct {
 }
 
 // mapping is the body of GET /{indices}/_mapping; "" is all indices.
-func (a *asker) mapping(ctx context.Context, indices string) ([]byte, error) {
-	body, err := a.program.now.Load().backend.Mappings(ctx, indices, a.header)
+func (a *searcher) mapping(ctx context.Context, indices string) ([]byte, error) {
+	body, err := a.mapper.Mappings(ctx, indices, a.header)
 	if status, ok := errors.AsType[*backends.StatusError](err); ok {
 		return nil, a.statusError(status.Code, "the mapping", indices, status.Body)
 	}
@@ -91,9 +112,12 @@ func (a *asker) mapping(ctx context.Context, indices string) ([]byte, error) {
 }
 
 // statusError says what an answer other than 200 means to somebody who has asked an index, or all of them (""), for what.
-func (a *asker) statusError(code int, what, index string, body []byte) error {
+func (a *searcher) statusError(code int, what, index string, body []byte) error {
 	said := fmt.Errorf("asked for %s, the cluster answered %d %s", what, code, http.StatusText(code))
-	known := a.header.Get("Authorization") != "" || a.program.now.Load().config.Cluster.Auth != config.AuthPassthrough
+	if code == http.StatusUnauthorized || code == http.StatusForbidden {
+		said = deniedError{said}
+	}
+	known := a.header.Get("Authorization") != "" || a.lending
 	switch {
 	case code == http.StatusNotFound && index != "":
 		return hintedError{fmt.Errorf("there is no index %s", index), "rerankd check lists the indices"}
@@ -109,8 +133,13 @@ func (a *asker) statusError(code int, what, index string, body []byte) error {
 	return fmt.Errorf("%w: %s", said, clip(string(body), 300))
 }
 
+// A deniedError says that the cluster did not let somebody in.
+type deniedError struct{ error }
+
+func (deniedError) Is(target error) bool { return target == admin.ErrDenied }
+
 // search sends a search, again while the proxy is still reading the index's mapping.
-func (a *asker) search(ctx context.Context, index string, body map[string]any, rerank bool) (*answer, error) {
+func (a *searcher) search(ctx context.Context, index string, body any, rerank bool) (*answer, error) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
@@ -128,7 +157,7 @@ func (a *asker) search(ctx context.Context, index string, body map[string]any, r
 	}
 }
 
-func (a *asker) ask(ctx context.Context, index string, body []byte, rerank bool) (*answer, error) {
+func (a *searcher) ask(ctx context.Context, index string, body []byte, rerank bool) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, "POST", a.url+"/"+url.PathEscape(index)+"/_search", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -166,12 +195,13 @@ func (a *asker) ask(ctx context.Context, index string, body []byte, rerank bool)
 
 // readHeaders takes apart what the proxy says of a search.
 func (x *answer) readHeaders(h http.Header) {
-	said := parameters(h.Get("X-Rerank"))
+	x.said = h.Get("X-Rerank")
+	said := parameters(x.said)
 	x.outcome, x.reason = said[""], search.Reason(said["reason"])
 	x.scored, _ = strconv.Atoi(said["scored"])
 	x.window, _ = strconv.Atoi(said["window"])
 	debug := parameters(h.Get("X-Rerank-Debug"))
-	x.rule, x.detail = debug["rule"], debug["detail"]
+	x.rule, x.words, x.detail = debug["rule"], debug["query"], debug["detail"]
 	if debug["fields"] != "" {
 		x.fields = strings.Split(debug["fields"], ",")
 	}

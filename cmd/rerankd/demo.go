@@ -44,8 +44,7 @@ the index, and a second run finds it there.`,
 			o.Out = e.stdout
 			if isTerminal(e.stdout) {
 				o.Width, _, _ = term.GetSize(int(e.stdout.(*os.File).Fd())) // 0 where it cannot be told
-				_, plain := e.lookup("NO_COLOR")
-				o.Color = !plain
+				o.Color = e.colored()
 			}
 			o.Serve = func(ctx context.Context) (string, func() error, error) {
 				return serveDemo(ctx, e, o.Cluster, listen, admin, budget)

@@ -16,6 +16,12 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// colored reports whether standard output shows colours, and whoever looks at it wants them (no-color.org).
+func (e *environment) colored() bool {
+	plain, _ := e.lookup("NO_COLOR")
+	return plain == "" && isTerminal(e.stdout)
+}
+
 // newLogHandler writes to w as c says. level may be changed later, by a reload.
 func newLogHandler(w io.Writer, c config.Log, level *slog.LevelVar) slog.Handler {
 	o := &slog.HandlerOptions{Level: level}

@@ -37,6 +37,7 @@ type program struct {
 	metrics  programMetrics
 	started  time.Time
 	versions map[string]string
+	previews chan struct{} // a place for each comparison under way
 
 	now      atomic.Pointer[state]
 	draining atomic.Bool
@@ -71,6 +72,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 		caches:   schedule.NewCaches(0, 0),
 		started:  time.Now(),
 		versions: versions(),
+		previews: make(chan struct{}, maxPreviews),
 		metrics: programMetrics{
 			reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 				Name: "rerankd_config_last_reload_successful", Help: "Whether the configuration file, as it was read last, is in force.",
@@ -176,7 +178,7 @@ func (p *program) Status() admin.Status {
 		status.Configuration.Error = s.fault.Error()
 	}
 	engine := s.backend.Engine()
-	status.Cluster = admin.Cluster{Kind: engine.Kind, Version: engine.Version}
+	status.Cluster = admin.Cluster{Kind: engine.Kind, Version: engine.Version, Auth: s.config.Cluster.Auth}
 	for _, n := range s.backend.Nodes() {
 		node := admin.Node{URL: n.URL, Up: n.Up}
 		if n.Err != nil {

@@ -208,6 +208,7 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 		}
 	}
 	if s.adminURL != "" {
+		t.row("pages", s.adminURL)
 		t.row("status", s.adminURL+"/status, /metrics, /-/ready")
 	}
 	_ = t.print(w) // a closed standard output is no reason not to serve

@@ -64,8 +64,12 @@ func startService(ctx context.Context, e *environment, c *config.Config, logger 
 			return nil, listenError{err, "admin.listen"}
 		}
 		s.adminURL = "http://" + reachable(l.Addr())
+		o := admin.Options{Program: s.program, Gatherer: s.program.registry, Logger: logger}
+		if !c.Admin.Compare.IsOff() {
+			o.Comparer = s.program
+		}
 		s.admin = &http.Server{
-			Handler:           admin.New(admin.Options{Program: s.program, Gatherer: s.program.registry, Logger: logger}),
+			Handler:           admin.New(o),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -119,6 +123,7 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 		}{
 			{"listen", c.Listen != running.Listen},
 			{"admin.listen", c.Admin.Listen != running.Admin.Listen},
+			{"admin.compare", c.Admin.Compare != running.Admin.Compare},
 			{"tls", (c.TLS == nil) != (s.certificate == nil)},
 			{"limits.connections", c.Limits.Connections != running.Limits.Connections},
 			{"log.format", c.Log.Format != running.Log.Format},

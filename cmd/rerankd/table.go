@@ -11,11 +11,25 @@ import (
 // Chinese character takes two places.
 type table struct {
 	rows  [][]string
-	right map[int]bool // columns of numbers
+	right map[int]bool         // columns of numbers
+	paint map[[2]int]attribute // of cells, by row and column
 }
 
+// An attribute is how a terminal shows a text, as the parameters of ANSI's SGR sequence.
+type attribute string
+
+const (
+	bold  attribute = "1"
+	dim   attribute = "2"
+	red   attribute = "31"
+	green attribute = "32"
+)
+
+// on puts the attribute on a text.
+func (a attribute) on(text string) string { return "\x1b[" + string(a) + "m" + text + "\x1b[0m" }
+
 func newTable(header ...string) *table {
-	t := &table{right: map[int]bool{}}
+	t := &table{right: map[int]bool{}, paint: map[[2]int]attribute{}}
 	if len(header) > 0 {
 		t.row(header...)
 	}
@@ -32,6 +46,9 @@ func (t *table) numbers(columns ...int) *table {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
+// color has a cell of the last row shown with an attribute.
+func (t *table) color(column int, a attribute) { t.paint[[2]int{len(t.rows) - 1, column}] = a }
+
 func (t *table) print(w io.Writer) error {
 	var widths []int
 	for _, row := range t.rows {
@@ -43,13 +60,16 @@ func (t *table) print(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	for _, row := range t.rows {
+	for r, row := range t.rows {
 		var line strings.Builder
 		for i, cell := range row {
 			if i > 0 {
 				line.WriteString("  ")
 			}
 			pad := strings.Repeat(" ", widths[i]-runewidth.StringWidth(cell))
+			if a := t.paint[[2]int{r, i}]; a != "" {
+				cell = a.on(cell)
+			}
 			if t.right[i] {
 				line.WriteString(pad + cell)
 			} else {

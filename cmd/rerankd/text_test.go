@@ -75,7 +75,7 @@ func TestHeadersAreTakenApart(t *testing.T) {
 	h.Add("Server-Timing", `cluster;dur=4.5, ranking;dur=291.25`)
 	var got answer
 	got.readHeaders(h)
-	want := answer{outcome: "applied", rule: "books", fields: []string{"title", "about"}, scored: 38, window: 40,
+	want := answer{said: h.Get("X-Rerank"), outcome: "applied", rule: "books", words: "a, b", fields: []string{"title", "about"}, scored: 38, window: 40,
 		cluster: 4500 * time.Microsecond, ranking: 291250 * time.Microsecond}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

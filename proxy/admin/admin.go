@@ -1,14 +1,13 @@
 // Package admin shows how the program does, on a listener of its own: health for those who restart it, readiness for those who send it
-// traffic, metrics, and its status as JSON.
+// traffic, metrics, its status as JSON, and pages for people, of which one sets the cluster's order beside the reranked one.
 //
-// The pages only show; nothing is changed through them. They have no authentication, and no secret is among what they show.
+// There is no authentication, and no secret is among what is shown. Nothing of the program is changed from here. What shows texts of the
+// cluster or of its users goes to browsers only that asked for this machine, and not for a name that somebody else made point to it.
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -50,6 +49,7 @@ type Configuration struct {
 type Cluster struct {
 	Kind    string `json:"kind"`
 	Version string `json:"version,omitempty"`
+	Auth    string `json:"auth"` // whose credentials it sees: passthrough, inject-if-missing or override
 	Nodes   []Node `json:"nodes"`
 }
 
@@ -110,36 +110,33 @@ type Event struct {
 // Options of the pages.
 type Options struct {
 	Program  Program
+	Comparer Comparer            // nil: no /compare
 	Gatherer prometheus.Gatherer // nil: no /metrics
-	Logger   *slog.Logger        // of what breaks while metrics are gathered; nil: nothing is logged
+	Logger   *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
 }
 
 // New returns the pages.
 func New(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &site{Options: o}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { index(w, o.Program) })
+	mux.HandleFunc("GET /{$}", s.index)
+	mux.HandleFunc("GET /assets/{name}", asset)
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "healthy") })
 	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, r *http.Request) { ready(w, o.Program) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { status(w, o.Program) })
-	if o.Gatherer != nil {
-		p := promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}
-		if o.Logger != nil {
-			p.ErrorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelError)
-		}
-		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, p))
+	if o.Comparer != nil {
+		mux.Handle("GET /compare", here(s.compare))
+		mux.Handle("POST /compare", here(s.compare)) // with credentials, which must not stand in a URL
 	}
-	return harden(mux)
-}
-
-// harden keeps what the pages say from being read as anything else, framed, or kept by a cache in between.
-func harden(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
+	if o.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError),
+		}))
+	}
+	return harden(http.NewCrossOriginProtection().Handler(mux))
 }
 
 func ready(w http.ResponseWriter, p Program) {
@@ -173,28 +170,4 @@ func list[T any](s []T) []T {
 		return []T{}
 	}
 	return s
-}
-
-var page = template.Must(template.New("index").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>rerankd</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:40em;padding:0 1em}dt{font-weight:600}</style>
-<h1>rerankd</h1>
-<p>Version {{.Status.Versions.rerankd}}, since {{.Status.Started.UTC.Format "2006-01-02 15:04:05"}} UTC.
-{{if .Waiting}}Not ready: {{range $i, $w := .Waiting}}{{if $i}}; {{end}}{{$w}}{{end}}.{{else}}Ready.{{end}}</p>
-<dl>
-<dt><a href="/status">/status</a></dt><dd>versions, configuration, cluster, models, rules and the last errors, as JSON</dd>
-<dt><a href="/metrics">/metrics</a></dt><dd>for Prometheus</dd>
-<dt><a href="/-/ready">/-/ready</a></dt><dd>200 when searches are reranked here, else 503 and what is missing</dd>
-<dt><a href="/-/healthy">/-/healthy</a></dt><dd>200 as long as the process answers</dd>
-</dl>
-`))
-
-func index(w http.ResponseWriter, p Program) {
-	var b bytes.Buffer
-	if err := page.Execute(&b, map[string]any{"Status": p.Status(), "Waiting": p.Waiting()}); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = b.WriteTo(w)
 }
