@@ -27,6 +27,10 @@ type Config struct {
 	// text_similarity_reranker with that inference_id is run here, on any cluster and licence. The id "*" stands for every id in such a
 	// search. Empty, the default: both are the cluster's affair.
 	Inference map[string]string `yaml:"inference"`
+	// Experiments compare ways to answer the searches of a rule; of one rule, one at a time may run.
+	Experiments []Experiment `yaml:"experiments"`
+	// Events are what is kept of what was shown and clicked.
+	Events Events `yaml:"events"`
 	// Rerank is the kill switch: off forwards everything untouched, whatever the rules say.
 	Rerank Switch `yaml:"rerank"`
 	// Limits bound what a request may occupy.

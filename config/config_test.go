@@ -110,6 +110,23 @@ func TestBadFiles(t *testing.T) {
 		"total_below_budget":  `rules[0].total: 100ms is less than the budget of 300ms`,
 		"inference":           `inference.my-reranker: no model has the name "smal"|did you mean "small"?`,
 		"pointer":             `rules[0].words.pointers[0]: must be a JSON pointer, which begins with /|such as /query/match/title/query`,
+		"experiment_rule":     `:4:11: experiments[0].rule: no rule has the name "product"|did you mean "products"?`,
+		"experiment_key":      `experiments[0].variants.reranked.fussion: is not a key|did you mean "fusion"?`,
+		"experiment_indices":  `experiments[0].variants.reranked.indices: is not a key|the keys here are share, fields,`,
+		"experiment_one":      `experiments[0].variants: must be two or more|such as { lexical: { rerank: off }, reranked: {} }`,
+		"experiment_three":    `experiments[0].variants: are 3, and two can share a page`,
+		"experiment_weight":   `:5:32: experiments[0].variants.all.fusion.weight: must be above 0 and at most 1`,
+		"experiment_shares":   `experiments[0].variants: must all have a share, or none`,
+		"experiment_share":    `:3:12: experiments[0].share: must be a share such as 10%, from 0% to 100%, not "0.5"`,
+		"experiment_phase":    `experiments[0].phase: does not know "lve"|did you mean "live"?`,
+		"experiment_two":      `experiments[1].phase: runs over the rule default beside the experiment x|phase: off lets`,
+		"experiment_unit":     `experiments[0].unit[0]: must be { header: NAME }, { cookie: NAME }, client_id`,
+		"experiment_unit_key": `experiments[0].unit[0].headr: is not a key|did you mean "header"?`,
+		"experiment_variants": `experiments[0].variants: must have keys and values, not be a list`,
+		"events_sink":         `events.sink: does not know "kafka"|it may be auto, file`,
+		"events_implicit":     `events.implicit[0]: does not know "clik"|it may be get, page`,
+		"guard_zero":          `experiments[0].guards: must be above 0, each of them|force: true passes over them`,
+		"guard_share":         `experiments[0].guards.errors: must be a share`,
 		"widened":             `limits.widened: must be above 0|a large value is as good as no bound`,
 		"fusion_method":       `rules[0].fusion.method: does not know "convexx"|did you mean "convex"?`,
 		"fusion_weight":       `rules[0].fusion.weight: must be above 0 and at most 1`,
@@ -204,7 +221,11 @@ func TestEverything(t *testing.T) {
 			Words:     Words{MinLength: 2},
 		}},
 		Inference: map[string]string{"my-reranker": "large", "*": "small"},
-		Rerank:    Off,
+		Events: Events{
+			Sink: "both", Directory: "/var/lib/rerankd/events", Queries: "hash", Clients: "drop", Implicit: []string{"get", "page", "reformulation"},
+			Window: Duration(time.Hour), Proxy: true,
+		},
+		Rerank: Off,
 		Limits: Limits{
 			Request: 2 << 20, Response: 64 << 20, Widened: 1 << 20, DearWindow: 10, Memory: 1 << 30, Connections: 1000, Idle: Duration(30 * time.Second),
 		},
@@ -212,8 +233,50 @@ func TestEverything(t *testing.T) {
 		Log:    Log{Level: "debug", Format: "json", Queries: true, Slow: Duration(time.Second)},
 		Drain:  Drain{Timeout: Duration(10 * time.Second)},
 	}
+	// A variant is its rule, with what it says instead.
+	off, heavy, titles := want.Rules[0], want.Rules[0], want.Rules[1]
+	off.Rerank = Off
+	heavy.Fusion.Weight, heavy.Fields, heavy.Template, heavy.Budget = 0.9, []string{"title"}, "", Duration(time.Second)
+	titles.Fields, titles.Template = nil, "{title}"
+	want.Experiments = []Experiment{{
+		Name: "weights", Rule: "products", Variants: Variants{{Name: "lexical", Rule: off}, {Name: "heavy", Rule: heavy}},
+		Assign: "interleave", Unit: []Unit{{Header: "X-User"}, {Cookie: "session"}, {Word: "client_id"}, {Word: "authorization"}},
+		Share: 12.5, Phase: "live", Guards: Guards{Searches: 500, Latency: Duration(200 * time.Millisecond), ZeroResults: 2, Errors: 0.5}, Force: true,
+	}, {
+		Name: "later", Rule: "rule-2", Variants: Variants{{Name: "whole", Share: 60, Rule: want.Rules[1]}, {Name: "titles", Share: 40, Rule: titles}},
+		Assign: "split", Unit: []Unit{{Word: "none"}}, Share: 100, Phase: "off",
+		Guards: Guards{Searches: 200, Latency: Duration(500 * time.Millisecond), ZeroResults: 1, Errors: 5},
+	}}
 	if diff := cmp.Diff(want, got, ignoreSource); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+// What stands further down in the file counts for a variant too, and so do anchors.
+func TestVariantsBeforeTheirRule(t *testing.T) {
+	c, err := Parse("test.yaml", []byte(`experiments:
+  - name: x
+    variants:
+      control:
+      other: &other { fusion: { weight: 0.8 } }
+      third: { <<: *other, budget: 1s }
+rules: [{ fusion: { method: replace }, budget: 2s }]
+`), environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Experiments[0]
+	for i, want := range []struct {
+		weight float64
+		budget time.Duration
+	}{{0.5, 2 * time.Second}, {0.8, 2 * time.Second}, {0.8, time.Second}} {
+		r := e.Variants[i].Rule
+		if r.Fusion.Method != "replace" || r.Fusion.Weight != want.weight || time.Duration(r.Budget) != want.budget || r.Name != "rule-1" {
+			t.Errorf("variant %s: got %+v, want weight %v and budget %s", e.Variants[i].Name, r, want.weight, want.budget)
+		}
+	}
+	if file, cluster := c.Kept(); file || cluster {
+		t.Error("events are kept of an experiment that is off")
 	}
 }
 
@@ -303,6 +366,12 @@ func TestExampleIsComplete(t *testing.T) {
 
 // keys lists the paths of a type, with one element in each list and in each map the one of the example.
 func keys(path string, t reflect.Type) []string {
+	switch t {
+	case reflect.TypeFor[Unit](): // mostly a word
+		return []string{path}
+	case reflect.TypeFor[Variants]():
+		return []string{path + ".lexical.share", path + ".lexical.rerank"}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return keys(path, t.Elem())
@@ -405,6 +474,12 @@ func TestValues(t *testing.T) {
 		var d Duration
 		if err := d.UnmarshalText([]byte(test.text)); err != nil || d.String() != test.want {
 			t.Errorf("duration %s: got %s, %v; want %s", test.text, d, err, test.want)
+		}
+	}
+	for _, test := range []struct{ text, want string }{{"0%", "0%"}, {"0.50%", "0.5%"}, {"100%", "100%"}, {"7", ""}, {"-1%", ""}, {"101%", ""}, {"NaN%", ""}} {
+		var p Percent
+		if err := p.UnmarshalText([]byte(test.text)); (err == nil) != (test.want != "") || err == nil && p.String() != test.want {
+			t.Errorf("share %s: got %s, %v; want %q", test.text, p, err, test.want)
 		}
 	}
 	for _, test := range []struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,7 @@ type decoder struct {
 	anchors   map[string]ast.Node // by name, in the order of the document: an alias sees those above it
 	steps     int                 // nodes visited
 	files     []string
+	variants  []pendingVariant // in their order
 	faults    []Fault
 }
 
@@ -60,7 +62,11 @@ func (d *decoder) decode(path string, node ast.Node, v reflect.Value, depth int)
 		d.decodeSecret(path, node, v)
 		return
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if v.Type() == reflect.TypeFor[Variants]() {
+		d.decodeVariants(path, node, v.Addr().Interface().(*Variants), depth)
+		return
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && !(v.Kind() == reflect.Struct && isMapping(node)) {
 		if s, ok := d.scalar(path, node, "a plain value"); ok {
 			if err := u.UnmarshalText([]byte(s)); err != nil {
 				d.fault(path, node.GetToken(), "", "%v", err)
@@ -120,6 +126,10 @@ func (d *decoder) decodeStruct(path string, node ast.Node, v reflect.Value, dept
 			fields[key] = v.Field(i)
 		}
 	}
+	d.decodeFields(path, node, known, fields, depth)
+}
+
+func (d *decoder) decodeFields(path string, node ast.Node, known []string, fields map[string]reflect.Value, depth int) {
 	for _, e := range d.entries(path, node, depth) {
 		field, ok := fields[e.key]
 		if !ok {
@@ -158,12 +168,92 @@ func (d *decoder) decodeList(path string, node ast.Node, v reflect.Value, depth 
 	v.Set(reflect.MakeSlice(v.Type(), 0, len(list.Values)))
 	for i, value := range list.Values {
 		elem := reflect.New(v.Type().Elem())
-		if r, ok := elem.Interface().(*Rule); ok {
-			*r = DefaultRule()
+		switch e := elem.Interface().(type) {
+		case *Rule:
+			*e = DefaultRule()
+		case *Experiment:
+			*e = DefaultExperiment()
 		}
 		d.decode(fmt.Sprintf("%s[%d]", path, i), value, elem.Elem(), depth+1)
 		v.Set(reflect.Append(v, elem.Elem()))
 	}
+}
+
+// decodeVariants reads the variants of an experiment, in their order. What a variant does not say is the rule's to say, which may stand
+// further down: so each is read now, for its faults and its anchors, and once more by overrideRules.
+func (d *decoder) decodeVariants(path string, node ast.Node, v *Variants, depth int) {
+	*v = nil
+	for _, e := range d.entries(path, node, depth) {
+		at := join(path, e.key)
+		d.source.note(at, e.node)
+		variant := Variant{Name: e.key, Rule: DefaultRule()}
+		d.decodeVariant(at, e.value, &variant, depth+1)
+		*v = append(*v, variant)
+		d.variants = append(d.variants, pendingVariant{at, e.value, depth + 1})
+	}
+}
+
+type pendingVariant struct {
+	path  string
+	node  ast.Node
+	depth int
+}
+
+func (d *decoder) decodeVariant(path string, node ast.Node, v *Variant, depth int) {
+	node = d.resolve(path, node, depth)
+	if node == nil {
+		return
+	}
+	d.source.note(path, node)
+	if _, ok := node.(*ast.NullNode); ok {
+		return
+	}
+	known := []string{"share"}
+	fields := map[string]reflect.Value{"share": reflect.ValueOf(&v.Share).Elem()}
+	rule := reflect.ValueOf(&v.Rule).Elem()
+	for i := range rule.NumField() {
+		if key := rule.Type().Field(i).Tag.Get("yaml"); slices.Contains(variantKeys, key) {
+			known = append(known, key)
+			fields[key] = rule.Field(i)
+		}
+	}
+	if m, ok := node.(*ast.MappingNode); ok && len(m.Values) == 0 {
+		return // {}: the rule as it is
+	}
+	d.decodeFields(path, node, known, fields, depth)
+}
+
+// overrideRules reads the variants over the rules of their experiments, which are complete by now.
+func (d *decoder) overrideRules(c *Config) {
+	next := 0
+	for i := range c.Experiments {
+		e := &c.Experiments[i]
+		base := DefaultRule()
+		for _, r := range c.EffectiveRules() {
+			if r.Name == e.Rule {
+				base = r
+			}
+		}
+		for k := range e.Variants {
+			v, pending := &e.Variants[k], d.variants[next]
+			next++
+			v.Rule = base
+			v.Rule.Fields, v.Rule.Template = nil, ""
+			d.decodeVariant(pending.path, pending.node, v, pending.depth)
+			if v.Rule.Fields == nil && v.Rule.Template == "" { // they exclude each other, and so either of them replaces both
+				v.Rule.Fields, v.Rule.Template = base.Fields, base.Template
+			}
+			v.Rule.complete(c.Models)
+		}
+	}
+}
+
+func isMapping(node ast.Node) bool {
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
 }
 
 // decodeSecret reads a secret, or the file that "file:PATH" names.

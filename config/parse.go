@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"unicode/utf8"
@@ -37,27 +38,39 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	}
 	c.files = d.files
 	c.complete()
+	if d.overrideRules(&c); len(d.faults) > 0 {
+		return nil, c.source.fail(d.faults...)
+	}
 	if faults := c.validate(); len(faults) > 0 {
 		return nil, c.source.fail(faults...)
 	}
 	return &c, nil
 }
 
-// complete gives names to rules without one, the stage that was left out to rules that leave no doubt about it, and to a word that was renamed its
-// name of today.
+// complete gives names to rules without one, and to experiments the rule that was left out where there is no doubt about it.
 func (c *Config) complete() {
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("rule-%d", i+1)
 		}
-		if r.Fusion.Method == "none" { // as it was called
-			r.Fusion.Method = "replace"
+		r.complete(c.Models)
+	}
+	if rules := c.EffectiveRules(); len(rules) == 1 {
+		for i := range c.Experiments {
+			c.Experiments[i].Rule = cmp.Or(c.Experiments[i].Rule, rules[0].Name)
 		}
-		if len(r.Stages) == 0 && len(c.Models) == 1 {
-			for name := range c.Models {
-				r.Stages = []Stage{{Model: name}}
-			}
+	}
+}
+
+// complete gives a rule the stage that was left out where there is no doubt about it, and a word that was renamed its name of today.
+func (r *Rule) complete(models map[string]Model) {
+	if r.Fusion.Method == "none" { // as it was called
+		r.Fusion.Method = "replace"
+	}
+	if len(r.Stages) == 0 && len(models) == 1 {
+		for name := range models {
+			r.Stages = []Stage{{Model: name}}
 		}
 	}
 }

@@ -82,6 +82,22 @@ func (c *Config) validate() []Fault {
 		}
 		names[r.Name] = true
 	}
+	running := map[string]string{} // by rule
+	names = map[string]bool{}
+	for i, e := range c.Experiments {
+		path := fmt.Sprintf("experiments[%d]", i)
+		e.validate(&k, path, c)
+		if names[e.Name] {
+			k.add(path+".name", "is that of another experiment")
+		}
+		names[e.Name] = true
+		if other, ok := running[e.Rule]; ok && e.Phase != PhaseOff {
+			k.hint(path+".phase", "phase: off lets one of them wait", "runs over the rule %s beside the experiment %s", e.Rule, other)
+		} else if e.Phase != PhaseOff {
+			running[e.Rule] = e.Name
+		}
+	}
+	c.Events.validate(&k)
 	c.Limits.validate(&k)
 	k.among("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.among("log.format", c.Log.Format, "auto", "text", "json")

@@ -129,3 +129,25 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("must be a size such as 512KiB or 32MiB, not %q", text)
 }
+
+// Percent is a share such as 10% or 0.5%; from 0 to 100.
+type Percent float64
+
+// Fraction is the share as a number from 0 to 1.
+func (p Percent) Fraction() float64 { return float64(p) / 100 }
+
+func (p Percent) String() string { return strconv.FormatFloat(float64(p), 'f', -1, 64) + "%" }
+
+// MarshalText writes what UnmarshalText reads.
+func (p Percent) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads a number with a %. A bare number is refused, because some would take 0.5 for a half.
+func (p *Percent) UnmarshalText(text []byte) error {
+	digits, ok := strings.CutSuffix(string(text), "%")
+	v, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || !(v >= 0 && v <= 100) {
+		return fmt.Errorf("must be a share such as 10%%, from 0%% to 100%%, not %q", text)
+	}
+	*p = Percent(v)
+	return nil
+}
