@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -50,8 +51,10 @@ type responseWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
-	stream  bool // of HTTP/2, which a deadline would reset though nothing is being written: there the server's WriteByteTimeout has to do
-	status  int  // 0 until there is one
+	stream  bool            // of HTTP/2, which a deadline would reset though nothing is being written: there the server's WriteByteTimeout has to do
+	status  int             // 0 until there is one
+	client  context.Context // ends when the client leaves
+	missed  bool            // it left before the answer began, or did not take all of it; who has it all may leave at once
 }
 
 // Unwrap lets http.ResponseController flush.
@@ -59,7 +62,7 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 
 func (w *responseWriter) WriteHeader(status int) {
 	if w.status == 0 {
-		w.status = status
+		w.status, w.missed = status, w.client.Err() != nil
 	}
 	if _, ok := w.Header()["Content-Type"]; !ok {
 		w.Header()["Content-Type"] = nil // or net/http would guess one that the cluster did not say
@@ -73,7 +76,9 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.extend()
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	w.missed = w.missed || err != nil
+	return n, err
 }
 
 // extend gives the client the whole idle time again to take what is written next.

@@ -29,6 +29,9 @@ type exchange struct {
 	body    []byte // decoded
 	// plain gives the request that the cluster sees where nothing is reranked, as far as it differs from the client's; nil: it does not.
 	plain func() (rawQuery string, body []byte)
+	// seeing notes what an answer to the client's own request shows, and returns it as the client is to have it; nil: nobody keeps that.
+	seeing func(body []byte) []byte
+	query  *search.MultiQuery // of a request of several searches; nil: it is one
 	// bare is whether ext.rerank is left out also where an OpenSearch may have a use for it.
 	bare bool
 	// elsewhere is whether the cluster is asked by another endpoint than the client's, which the client may not be allowed to use.
@@ -201,6 +204,9 @@ func (x *exchange) ask(req *http.Request) (*http.Response, error) {
 // that has it: where that may be the reason of a refusal, the request is sent once more without.
 func (x *exchange) askOriginal() (*http.Response, error) {
 	req := x.original()
+	if x.seeing != nil {
+		req = toBeRead(req)
+	}
 	res, err := x.ask(req)
 	if err != nil || res.StatusCode != http.StatusBadRequest || x.plain == nil {
 		return res, err
@@ -231,8 +237,7 @@ func (x *exchange) pass() (*http.Response, error) {
 		x.skip(search.UpstreamStatus, "no answer", err)
 		return nil, err
 	}
-	x.show(res.Header)
-	return res, nil
+	return x.give(res)
 }
 
 // An answer of the cluster's that is held.
@@ -364,6 +369,9 @@ func (x *exchange) giveUp(a *held, changed bool, reason search.Reason, err error
 	if changed && a.asked != x.req.URL.RawQuery && coding(a.Header) == "" {
 		x.restore(a)
 	}
+	if x.seeing != nil && a.body != nil {
+		return x.deliver(a, x.seeing(a.body))
+	}
 	a.Body = replay(a.raw, a.Body)
 	x.show(a.Header)
 	return a.Response, nil
@@ -399,8 +407,7 @@ func (x *exchange) again(reason search.Reason, err error) (*http.Response, error
 	if err != nil {
 		return nil, err
 	}
-	x.show(res.Header)
-	return res, nil
+	return x.give(res)
 }
 
 // deliver gives the client a body made of the cluster's answer, in the coding that the answer came in.

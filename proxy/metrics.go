@@ -13,6 +13,8 @@ type metrics struct {
 	widened   prometheus.Counter
 	again     *prometheus.CounterVec
 	responses *prometheus.CounterVec
+
+	experiments *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -42,9 +44,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "rerankd_responses_total",
 			Help: "Responses to clients by class of status; 499 are clients that left before.",
 		}, []string{"code"}),
+		experiments: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_experiment_searches_total",
+			Help: "Searches in an experiment, by the variant that they were given and what became of them (applied, skipped, failed, out); in the shadow by no variant.",
+		}, []string{"experiment", "variant", "phase", "outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.searches, m.stages, m.scored, m.widened, m.again, m.responses)
+		r.MustRegister(m.searches, m.stages, m.scored, m.widened, m.again, m.responses, m.experiments)
 	}
 	return m
 }
@@ -64,6 +70,11 @@ func (m *metrics) response(status int) {
 func (m *metrics) journey(j *journey) {
 	for _, s := range j.searches {
 		m.searches.WithLabelValues(s.rule, j.outcome(s), string(s.reason)).Inc()
+		if t := s.trial; t.out {
+			m.experiments.WithLabelValues(t.experiment, "", "", "out").Inc()
+		} else if t.experiment != "" {
+			m.experiments.WithLabelValues(t.experiment, t.variant, t.phase, j.outcome(s)).Inc()
+		}
 		if s.remembered {
 			continue
 		}

@@ -16,7 +16,6 @@ import (
 // cluster, and one to the models, whose queue gives the documents of all of them their turns.
 type multiple struct {
 	*exchange
-	query *search.MultiQuery
 	lines *search.Multi
 	items []*searching // of each line, in order
 
@@ -39,6 +38,7 @@ func (x *exchange) multi(indices string) (*http.Response, error) {
 	}
 	m.plan(indices, func(s *searching, i int) { s.plan("", m.lines.Searches[i].Body) })
 	x.plain = m.plain
+	x.watch(m.items...)
 	if !m.planned() {
 		x.skip(search.MalformedRequest, "a search beside it cannot be read", nil)
 		return x.pass()
@@ -177,6 +177,12 @@ func (m *multiple) answer(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	for i, s := range m.items {
 		if s.hits == nil {
+			if s.recorded {
+				if pages[i] == nil {
+					pages[i] = responses.Item(i)
+				}
+				pages[i] = s.seeOwn(pages[i])
+			}
 			continue
 		}
 		if pages[i], err = s.cut(responses.Item(i), m.ranking); err != nil {

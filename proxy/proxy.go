@@ -141,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	control := http.NewResponseController(w)
-	out := &responseWriter{ResponseWriter: w, control: control, idle: l.Limits.Idle, stream: r.ProtoMajor > 1}
+	out := &responseWriter{ResponseWriter: w, control: control, idle: l.Limits.Idle, stream: r.ProtoMajor > 1, client: r.Context()}
 	c := &call{live: l, ctx: r.Context(), said: readInstructions(r.Header), held: ledger{pool: l.buffered}}
 	defer c.held.release()
 	if r.Body != nil && r.Body != http.NoBody {
@@ -156,7 +156,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if c.journey != nil {
 			c.journey.total = time.Since(start)
-			h.finish(c, out.status)
+			h.finish(c, out.status, out.missed)
 		}
 		h.metrics.response(out.status)
 	}()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 )
@@ -28,6 +29,11 @@ type record struct {
 	applied    bool
 	remembered bool // the order is one that was shown before
 	moves      Moves
+
+	trial      trial
+	recorded   bool                   // what it shows is kept
+	queryID    string                 // "": nobody asks
+	impression *experiment.Impression // what it showed; nil: nothing that is kept
 
 	told []string // how the first hits of the page came to their places, where the client debugs
 }
@@ -74,6 +80,7 @@ func (j *journey) outcome(s *record) string {
 //	applied; model="small"; window=40; scored=38; ms=291
 //	applied; model="small"; window=50; scored=50; passages=120; model="large"; window=10; skipped=budget; ms=291
 //	skipped; reason=sort
+//	skipped; reason=variant; experiment="reranked-vs-lexical"; variant="lexical"
 //	applied; searches=3; reranked=2; model="small"; window=80; scored=71; ms=298
 func (j *journey) header() string {
 	var b strings.Builder
@@ -101,6 +108,7 @@ func (j *journey) header() string {
 			b.WriteString(string(j.searches[0].reason))
 		}
 		j.count(&b, reranked)
+		j.trials(&b)
 		return b.String()
 	}
 	b.WriteString("applied")
@@ -120,12 +128,24 @@ func (j *journey) header() string {
 	if remembered {
 		b.WriteString("; remembered")
 	}
+	j.trials(&b)
 	return b.String()
 }
 
 func (j *journey) count(b *strings.Builder, reranked int) {
 	if j.endpoint.several() {
 		fmt.Fprintf(b, "; searches=%d; reranked=%d", len(j.searches), reranked)
+	}
+}
+
+// trials tells of the experiments that the searches are in, of each variant once.
+func (j *journey) trials(b *strings.Builder) {
+	var said []string
+	for _, s := range j.searches {
+		if t := s.trial.header(); t != "" && !slices.Contains(said, t) {
+			said = append(said, t)
+			b.WriteString(t)
+		}
 	}
 }
 
@@ -167,6 +187,9 @@ func (j *journey) times() []stageTime {
 // show puts what is told to the client into its answer's headers.
 func (x *exchange) show(h http.Header) {
 	h.Set(headerRerank, x.header())
+	if ids := x.queryIDs(); ids != "" {
+		h.Set(headerQueryID, ids)
+	}
 	if timing := x.timing(); timing != "" {
 		h.Add("Server-Timing", timing)
 	}
@@ -235,8 +258,8 @@ const maxDebug = 20
 // quoted is s as a quoted string of a header: in ASCII, so that words in any script get through.
 func quoted(s string) string { return strconv.QuoteToASCII(s) }
 
-// finish tells of a request's searches when all is over.
-func (h *Handler) finish(c *call, status int) {
+// finish tells of a request's searches when all is over. missed is whether its client does not have the answer.
+func (h *Handler) finish(c *call, status int, missed bool) {
 	j := c.journey
 	if c.ctx.Err() != nil && !j.answered {
 		for _, s := range j.searches {
@@ -246,6 +269,9 @@ func (h *Handler) finish(c *call, status int) {
 	h.metrics.journey(j)
 	if h.watcher != nil {
 		h.observe(j, status)
+	}
+	if !missed {
+		h.keep(c, status)
 	}
 
 	level, message := slog.LevelDebug, "search"

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/filterpath"
 	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
@@ -23,22 +24,29 @@ type searching struct {
 
 	parsed *search.Request
 
+	ubi *search.UBI // what it says of itself to UBI; nil: nothing
+
 	// The plan, which does not change once the cluster is asked.
+	covering  int // the place of the rule that covers it
 	ruled     Rule
 	ranker    Ranker
 	template  search.Template
+	depth     int // hits to rerank
 	wide      *search.Widened
 	asItComes bool             // the page is ranked that the client's own request brings
 	status    bool             // the answer of the client's endpoint ends with a status, that of the one that is asked does not
 	version   string           // of what ranks: orders are remembered under it
 	emulated  *search.Reranker // the client's own, which is run here; nil: there is none, or it is the cluster's to run
 	refusal   *search.Refusal  // what Elasticsearch would say to it; nil: it would run it
+	rivals    []*searching     // the two variants that share its page; nil: there is one
+	seed      uint64           // of the page that they share
 
 	// What the cluster answered.
 	hits    *search.Response
-	offered []rerank.Hit // the window
-	window  pageKey      // what its order depends on
-	order   *ranked      // nil: nothing was ranked
+	offered []rerank.Hit      // the window
+	window  pageKey           // what its order depends on
+	order   *ranked           // nil: nothing was ranked
+	teams   []experiment.Team // whose pick the hits of an order are that rivals share
 }
 
 // begin adds a search on an index expression to the exchange.
@@ -102,14 +110,12 @@ func (s *searching) governed() bool {
 		s.skip(search.NoRule, "", nil)
 		return false
 	}
-	s.ruled, s.rule = s.live.Rules[i], s.live.Rules[i].Name
-	s.ranker, s.version, s.template = s.ruled.Ranker, s.ruled.Version, s.live.templates[i].Template
-	if s.ruled.Off || s.ruled.Ranker == nil {
-		s.skip(search.Disabled, "by the rule", nil)
-	} else if err := s.live.templates[i].err; err != nil {
-		s.skip(search.Disabled, "the rule's template cannot be read", err)
+	s.covering, s.rule = i, s.live.Rules[i].Name
+	if s.live.Rules[i].Experiment == nil {
+		return s.follow(s.live.Rules[i], s.live.templates[i])
 	}
-	return s.reason == ""
+	s.ruled, s.template = s.live.Rules[i], s.live.templates[i].Template // until its words are read, and say which variant it gets
+	return true
 }
 
 // policy says which texts of the search are the user's words.
@@ -126,6 +132,7 @@ func (s *searching) plan(rawQuery string, body []byte) {
 		s.skip(search.MalformedRequest, "", err)
 		return
 	}
+	s.ubi, _ = s.parsed.UBI() // a search that says it badly is no worse a search
 	override, err := s.parsed.Overrides()
 	switch {
 	case err != nil:
@@ -133,6 +140,9 @@ func (s *searching) plan(rawQuery string, body []byte) {
 		return
 	case override.Mode == "off" && !s.call.said.on: // the header is nearer to the person who debugs
 		s.skip(search.Disabled, "by ext.rerank", nil)
+		if e := s.ruled.Experiment; e != nil {
+			s.trial = trial{experiment: e.Name, out: true}
+		}
 		return
 	}
 	if s.parsed.Reranker() != nil {
@@ -140,26 +150,35 @@ func (s *searching) plan(rawQuery string, body []byte) {
 	} else if reason, detail := s.parsed.Pass(); reason != "" {
 		s.skip(reason, detail, nil)
 	}
-	if s.reason != "" || !s.planWords(override) {
-		return
-	}
-	if reason, ok := s.handler.unfit.get(s.key()); ok {
-		s.skip(reason, "it could not be widened lately", nil)
-		return
-	}
-	window, ok := s.planWindow(override)
-	if !ok {
-		return
-	}
-	if !s.planFields() || !s.planTurn() {
+	if s.reason != "" || !s.planWords(override) || !s.planVariant(override) || !s.planHits(override) {
 		return
 	}
 	s.wide, err = s.parsed.Widen(search.Need{
-		Window: window, Fields: s.fields, Unsourced: s.unsourced(), Widen: true, Emulate: s.emulated != nil,
+		Window: s.depth, Fields: s.fields, Unsourced: s.unsourced(), Widen: true, Emulate: s.emulated != nil,
 	})
 	if err != nil {
 		s.skip(search.Unsupported, "", err)
 	}
+}
+
+// planHits decides which hits are ranked, and whether they can be.
+func (s *searching) planHits(override search.Override) (ok bool) {
+	if s.rivals != nil {
+		return s.planRivals(override)
+	}
+	if s.depth, ok = s.planWindow(override); !ok || !s.planFields() {
+		return false
+	}
+	return s.asItComes || s.planLanguage() && s.planFit() && s.planTurn()
+}
+
+// planFit passes a search of which the widened form was of no use lately.
+func (s *searching) planFit() bool {
+	reason, unfit := s.handler.unfit.get(s.key())
+	if unfit {
+		s.skip(reason, "it could not be widened lately", nil)
+	}
+	return !unfit
 }
 
 // maxChunks is more than the passages of a text of 32 KiB, which is what is read of a field.
@@ -185,6 +204,7 @@ func (s *searching) emulate(k *search.Reranker) {
 		return
 	}
 	s.emulated, s.version = k, fmt.Sprint(m.Version, " ", k.Chunks)
+	s.ruled.Experiment = nil // what ranks is its client's own choice
 	s.template = search.FieldsTemplate([]string{k.Field})
 	s.ruled.KeepScores = false
 	stage := m.Stage
@@ -205,10 +225,14 @@ func (s *searching) planWords(override search.Override) bool {
 		s.skip(search.NoQuery, "", nil)
 	case !outright && s.parsed.Lookup():
 		s.skip(search.Lookup, "", nil)
-	default:
-		if l, ok := s.ranker.(Linguist); ok && !l.Reads(s.words) {
-			s.skip(search.Language, "the words are in another script", nil)
-		}
+	}
+	return s.reason == ""
+}
+
+// planLanguage passes a search of which the ranker can make nothing.
+func (s *searching) planLanguage() bool {
+	if l, ok := s.ranker.(Linguist); ok && !l.Reads(s.words) {
+		s.skip(search.Language, "the words are in another script", nil)
 	}
 	return s.reason == ""
 }
@@ -313,6 +337,9 @@ func (s *searching) useless(reason search.Reason) {
 
 // offer makes the window of what the cluster answered. It reports whether there is anything to rank.
 func (s *searching) offer() bool {
+	if s.rivals != nil {
+		return s.offerRivals()
+	}
 	window := min(s.wide.Window, s.hits.Hits())
 	switch {
 	case s.hits.Hits() == 0:
@@ -335,6 +362,10 @@ func (s *searching) offer() bool {
 
 // rank finds the window's order: the one it was shown in lately, or a new one.
 func (s *searching) rank(received time.Time) {
+	if s.rivals != nil {
+		s.rankRivals(received)
+		return
+	}
 	r, shown := s.handler.pages.get(s.window)
 	// A first page is where a user begins anew: there a ranking that failed is no reason not to try again.
 	if shown && !r.applied() && s.parsed.From() == 0 {
@@ -364,6 +395,7 @@ func (s *searching) rank(received time.Time) {
 // adopt takes over the order of another search for the same window.
 func (s *searching) adopt(other *searching) {
 	s.order, s.applied, s.stages, s.remembered = other.order, other.applied, other.stages, true
+	s.teams, s.trial.spoiled = other.teams, other.trial.spoiled
 	s.skip(other.reason, other.detail, other.err)
 }
 
@@ -408,7 +440,9 @@ func (s *searching) model() (name string) {
 
 // cut writes the client's page: in the order that was found, or in the cluster's. took is what the ranking adds to the cluster's own time.
 func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
-	page := search.Page{From: s.wide.From, Size: s.wide.Size, KeepScores: s.ruled.KeepScores, Strip: s.wide}
+	page := search.Page{
+		From: s.wide.From, Size: s.wide.Size, KeepScores: s.ruled.KeepScores && s.teams == nil, Strip: s.wide, QueryID: s.toldID(),
+	}
 	if s.order != nil {
 		page.Order, page.Scores = s.order.page(s.hits.Hits())
 		page.AddTook = int(took.Milliseconds())
@@ -420,7 +454,7 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		}
 	}
 	spliced, err := body, error(nil)
-	if s.order != nil || s.wide.Changed {
+	if s.order != nil || s.wide.Changed || page.QueryID != "" {
 		spliced, err = s.hits.Splice(page)
 	}
 	if err == nil && s.status {
@@ -433,6 +467,7 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		s.applied = false
 		return nil, fmt.Errorf("splicing the response: %w", err)
 	}
+	s.see(s.hits, page)
 	if s.order != nil {
 		s.moves = movesOf(page)
 		if s.call.said.debug {

@@ -12,6 +12,9 @@ import (
 func (x *exchange) single(indices string) (*http.Response, error) {
 	s := x.begin(indices)
 	if !x.admits(false) || !s.governed() {
+		if x.call.said.off {
+			s.withdraw()
+		}
 		return x.decline()
 	}
 	if err := x.read(); err != nil {
@@ -23,6 +26,7 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 	if s.parsed != nil {
 		x.plain = s.plain
 	}
+	x.watch(s)
 	if s.refusal != nil {
 		return x.refuse(s.refusal), nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 )
@@ -55,6 +56,9 @@ type Rule struct {
 	KeepScores bool // only the order changes: place i shows the cluster's i-th score
 	Ranker     Ranker
 	Version    string // digest of the rule and its models: orders are remembered under it
+
+	Experiment *Experiment // that its searches are in; nil: none
+	Recorded   bool        // what its searches show is kept, in an experiment or not
 }
 
 // Limits bound what the proxy holds in memory and for how long it waits. The zero value of each is its default.
@@ -88,15 +92,17 @@ type Snapshot struct {
 	OpenSearch func() bool      // whether the cluster is known to be an OpenSearch; nil: it is not
 	Off        bool             // the kill switch: every search passes, with reason=disabled
 	Limits     Limits
-	LogQueries bool          // whether a log line may hold the user's words
-	SlowSearch time.Duration // searches that take longer are logged as warnings; 0: none
-	Close      func()        // called once, after the last request that began under this snapshot; may be nil
+	Sink       experiment.Sink // of what searches show; nil: nothing is kept
+	LogQueries bool            // whether a log line may hold the user's words
+	SlowSearch time.Duration   // searches that take longer are logged as warnings; 0: none
+	Close      func()          // called once, after the last request that began under this snapshot; may be nil
 }
 
 // live is a snapshot in use.
 type live struct {
 	Snapshot
-	templates []templateOrErr
+	templates []templateOrErr   // of the rules
+	variants  [][]templateOrErr // of the rules' experiments
 	catalogue *catalogue
 	buffered  *semaphore.Weighted
 	entered   *bounded[principal, struct{}] // clients that the cluster let in lately
@@ -117,17 +123,17 @@ type templateOrErr struct {
 
 // newLive puts s in use. What old knows of the cluster's mappings is taken over where they come from the same reader.
 func newLive(s *Snapshot, old *live, now func() time.Time) *live {
-	l := &live{Snapshot: *s, templates: make([]templateOrErr, len(s.Rules))}
+	l := &live{Snapshot: *s, templates: make([]templateOrErr, len(s.Rules)), variants: make([][]templateOrErr, len(s.Rules))}
 	l.Limits = l.Limits.withDefaults()
 	l.buffered = semaphore.NewWeighted(l.Limits.Buffered)
 	l.entered = newBounded[principal, struct{}](maxEntered, enteredKept, now)
 	l.learned = newLearned(now)
 	for i, rule := range s.Rules {
-		switch {
-		case rule.Template != "":
-			l.templates[i].Template, l.templates[i].err = search.ParseTemplate(rule.Template)
-		case len(rule.Fields) > 0:
-			l.templates[i].Template = search.JoinedTemplate(rule.Fields, cmp.Or(rule.Separator, "\n"))
+		l.templates[i] = templateOf(rule)
+		if rule.Experiment != nil {
+			for _, r := range rule.Experiment.Rules {
+				l.variants[i] = append(l.variants[i], templateOf(r))
+			}
 		}
 	}
 	if old != nil && same(old.Mappings, s.Mappings) {
@@ -138,6 +144,16 @@ func newLive(s *Snapshot, old *live, now func() time.Time) *live {
 	l.background, l.retire = context.WithCancel(context.Background())
 	l.users.Store(1)
 	return l
+}
+
+func templateOf(r Rule) (t templateOrErr) {
+	switch {
+	case r.Template != "":
+		t.Template, t.err = search.ParseTemplate(r.Template)
+	case len(r.Fields) > 0:
+		t.Template = search.JoinedTemplate(r.Fields, cmp.Or(r.Separator, "\n"))
+	}
+	return t
 }
 
 func same(a, b MappingReader) bool {

@@ -41,6 +41,7 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 		s.planPage(x.req.URL.RawQuery, x.body)
 	}
 	x.widening = time.Since(start)
+	x.watch(s)
 	switch {
 	case s.reason != "":
 		return x.pass()
@@ -80,6 +81,7 @@ func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 		}
 	})
 	x.widening = time.Since(start)
+	x.watch(m.items...)
 	switch {
 	case !m.planned():
 		x.skip(search.MalformedRequest, "a search beside it cannot be read", nil)
@@ -218,11 +220,7 @@ func (s *searching) planPage(rawQuery string, template []byte) {
 	case s.call.said.query == "" && read.Lookup():
 		s.skip(search.Lookup, "", nil)
 	}
-	if s.reason != "" || !s.planFields() {
-		return
-	}
-	window, ok := s.planWindow(search.Override{})
-	if ok {
-		s.wide, s.asItComes = &search.Widened{Window: window, Size: math.MaxInt32}, true
+	if s.asItComes = true; s.reason == "" && s.planVariant(search.Override{}) && s.planHits(search.Override{}) {
+		s.wide = &search.Widened{Window: s.depth, Size: math.MaxInt32}
 	}
 }

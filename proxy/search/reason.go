@@ -9,6 +9,7 @@ const (
 	// What the operator, or the client, asked for.
 	Disabled Reason = "disabled" // by the configuration, the rule, the header or the body
 	NoRule   Reason = "no_rule"  // no rule covers the index
+	Variant  Reason = "variant"  // an experiment gives it the variant that has the cluster's order
 
 	// What the request says.
 	NoQuery          Reason = "no_query"          // there are no words in it that a document could answer
@@ -45,7 +46,7 @@ const (
 // Reasons returns every Reason but the empty one, so that metrics can be bounded by it.
 func Reasons() []Reason {
 	return []Reason{
-		Disabled, NoRule,
+		Disabled, NoRule, Variant,
 		NoQuery, Lookup, Sort, Scroll, PIT, SearchAfter, SizeZero, AggregationOnly, BeyondWindow, Format, MalformedRequest, Unsupported, TooLarge,
 		UpstreamStatus, UpstreamMalformed, UpstreamPartial, NoHits, OneHit, NoText,
 		Language, Warming, Busy, Timeout, Canceled, ModelError,

@@ -1,0 +1,712 @@
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/rerankd/rerankd/proxy/experiment"
+	"github.com/rerankd/rerankd/rerank"
+)
+
+// kept is a Sink that keeps everything in memory.
+type kept struct {
+	mu      sync.Mutex
+	records []experiment.Record
+}
+
+func (k *kept) Keep(r experiment.Record) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.records = append(k.records, r)
+}
+
+// impressions waits for so many of them: they are kept after the client has its answer.
+func (k *kept) impressions(t testing.TB, n int) []*experiment.Impression {
+	t.Helper()
+	var list []*experiment.Impression
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		k.mu.Lock()
+		list = list[:0]
+		for _, r := range k.records {
+			if r.Impression != nil {
+				list = append(list, r.Impression)
+			}
+		}
+		k.mu.Unlock()
+		if len(list) >= n || time.Now().After(end) {
+			break
+		}
+	}
+	if len(list) != n {
+		t.Fatalf("got %d impressions, want %d", len(list), n)
+	}
+	return list
+}
+
+func (k *kept) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.records = nil
+}
+
+// against compares the cluster's order with a ranker's, over all searches on the shop.
+func against(r Ranker, change ...func(*Experiment)) *Snapshot {
+	e := &Experiment{
+		Experiment: experiment.Experiment{
+			Name: "test", Phase: "100%", Share: 1, Variants: []experiment.Variant{{Name: "lexical", Share: 1}, {Name: "reranked", Share: 1}},
+		},
+		Rules: append([]Rule{{Name: "shop", Off: true}}, rules(r)...),
+		Units: []Unit{{Header: "X-User"}, {Client: true}},
+	}
+	for _, c := range change {
+		c(e)
+	}
+	rule := rules(nil)[0]
+	rule.Experiment = e
+	return &Snapshot{Rules: []Rule{rule}, Sink: &kept{}}
+}
+
+func interleaved(e *Experiment) { e.Interleave = true }
+
+// variantOf reads who governs out of X-Rerank.
+func variantOf(res *http.Response) string {
+	_, rest, _ := strings.Cut(res.Header.Get("X-Rerank"), `; experiment="test"; variant="`)
+	variant, _, _ := strings.Cut(rest, `"`)
+	return variant
+}
+
+func TestSplit(t *testing.T) {
+	shop := &shop{docs: 100}
+	s := against(reverse)
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	sink := s.Sink.(*kept)
+	base, h := serve(t, s, Options{})
+	_, direct, err := do(t, request(t, "POST", s.Upstream.(*cluster).base.String()+"/shop/_search", match))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	variants := map[string]string{}
+	shown := map[string]int{}
+	const users = 200
+	for round := range 2 {
+		for i := range users {
+			user := fmt.Sprint("user-", i)
+			res, page := ask(t, base, match, "X-User", user)
+			variant := variantOf(res)
+			if round > 0 && variants[user] != variant {
+				t.Fatalf("%s had %s and now has %s", user, variants[user], variant)
+			}
+			variants[user] = variant
+			shown[variant]++
+			switch said := res.Header.Get("X-Rerank"); variant {
+			case "lexical":
+				if page != direct || said != `skipped; reason=variant; experiment="test"; variant="lexical"` {
+					t.Fatalf("%q: got %s, want the cluster's own page", said, page)
+				}
+			case "reranked":
+				if !slices.Equal(ids(t, page), count(29, 19, -1)) || !strings.HasPrefix(said, "applied") {
+					t.Fatalf("%q: got %v, want the window reversed", said, ids(t, page))
+				}
+			default:
+				t.Fatalf("got X-Rerank %q, want a variant in it", said)
+			}
+		}
+	}
+	// A share of a half of 200 is 100, give or take five standard deviations of 7.
+	if n := shown["lexical"] / 2; n < 65 || n > 135 {
+		t.Errorf("%d of %d users have the control, want about half of them", n, users)
+	}
+	for _, search := range shop.searches()[1:] {
+		if !strings.Contains(search, `"size":30`) && !strings.HasSuffix(search, match) {
+			t.Errorf("the cluster got %s, want the client's own or a window", search)
+		}
+	}
+	units := map[string]string{}
+	for i, got := range sink.impressions(t, 2*users) {
+		user := fmt.Sprint("user-", i%users)
+		if got.Variant != variants[user] || got.Experiment != "test" || got.Phase != "100%" || got.Rule != "shop" || got.Index != "shop" || got.Words != "blue shoes" {
+			t.Fatalf("got impression %+v, want that of %s", got, user)
+		}
+		if strings.Contains(got.Unit, user) || got.Unit == "" || i >= users && units[user] != got.Unit {
+			t.Fatalf("got unit %q, want a digest that stays", got.Unit)
+		}
+		units[user] = got.Unit
+		want := shownIDs(count(0, 10, 1))
+		if got.Variant == "reranked" {
+			want = shownIDs(count(29, 19, -1))
+		}
+		if diff := cmp.Diff(want, got.Hits); diff != "" {
+			t.Fatalf("what %s saw (-want +got):\n%s", user, diff)
+		}
+		if got.Total != 100 || got.Took <= 0 || got.Cluster <= 0 || got.Time.IsZero() || got.QueryID == "" {
+			t.Fatalf("got impression %+v, want total, times and an id", got)
+		}
+	}
+	for variant, n := range shown {
+		outcome := map[string]string{"lexical": "skipped", "reranked": "applied"}[variant]
+		if got := counted(t, h.metrics.experiments.WithLabelValues("test", variant, "100%", outcome)); got != float64(n) {
+			t.Errorf("got %v searches counted with %s, want %d", got, variant, n)
+		}
+	}
+}
+
+func shownIDs(list []int) []experiment.Shown {
+	hits := make([]experiment.Shown, len(list))
+	for i, id := range list {
+		hits[i] = experiment.Shown{Index: "shop", ID: fmt.Sprint(id)}
+	}
+	return hits
+}
+
+// Who has no part in an experiment has the rule's own answer, and only who says nothing about reranking is a user.
+func TestOutOfTheExperiment(t *testing.T) {
+	shop := &shop{docs: 100}
+	s := against(reverse, func(e *Experiment) { e.Share = 0 })
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	s.Rules[0].Ranker = identity
+	base, _ := serve(t, s, Options{})
+	for _, tt := range []struct {
+		name, body string
+		header     []string
+		says       string
+		out        bool
+	}{
+		{"beyond the share", match, nil, `applied; model="identity"`, false},
+		{"off", match, []string{"X-Rerank", "off"}, `skipped; reason=disabled`, true},
+		{"on", match, []string{"X-Rerank", "on"}, `applied; model="identity"`, true},
+		{"debug", match, []string{"X-Rerank-Debug", "true"}, `applied; model="identity"`, true},
+		{"off in the body", `{"query":{"match":{"title":"blue shoes"}},"ext":{"rerank":"off"}}`, nil, `skipped; reason=disabled`, true},
+		{"on in the body", `{"query":{"match":{"title":"blue shoes"}},"ext":{"rerank":"on"}}`, nil, `applied; model="identity"`, true},
+		{"a lookup", `{"query":{"match":{"title":"ab-12"}}}`, nil, `skipped; reason=lookup`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res, _ := ask(t, base, tt.body, tt.header...)
+			said := res.Header.Get("X-Rerank")
+			if !strings.HasPrefix(said, tt.says) || tt.out != strings.HasSuffix(said, `; experiment="test"; out`) {
+				t.Errorf("got X-Rerank %q, want %s, out: %t", said, tt.says, tt.out)
+			}
+			if id := res.Header.Get("X-Rerank-Query-Id"); id != "" {
+				t.Errorf("got query id %q, want none: nothing is kept", id)
+			}
+		})
+	}
+	s.Sink.(*kept).impressions(t, 0)
+}
+
+// A search keeps its variant when its ranking fails, whatever it fails by.
+func TestIntentionToTreat(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ranker    Ranker
+		intercept func(w http.ResponseWriter, r *http.Request, body []byte, wide bool) bool
+		reason    string
+	}{
+		"the model": {ranker: skips(rerank.SkippedModelError), reason: "model_error"},
+		"the cluster refuses the window": {reverse, func(w http.ResponseWriter, _ *http.Request, _ []byte, wide bool) bool {
+			if wide {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			return wide
+		}, "upstream_status"},
+		"no time at the door": {turnedAway{}, nil, "busy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shop := &shop{docs: 100, intercept: tt.intercept}
+			s := against(tt.ranker, func(e *Experiment) { e.Experiment.Variants[0].Share = 0 })
+			s.Upstream = upstream(t, shop.ServeHTTP)
+			base, _ := serve(t, s, Options{})
+			res, page := ask(t, base, match, "X-User", "a")
+			if got, want := res.Header.Get("X-Rerank"), "skipped; reason="+tt.reason+`; experiment="test"; variant="reranked"`; got != want {
+				t.Errorf("got X-Rerank %q, want %q", got, want)
+			}
+			if !slices.Equal(ids(t, page), count(0, 10, 1)) {
+				t.Errorf("got %v, want the cluster's page", ids(t, page))
+			}
+			got := s.Sink.(*kept).impressions(t, 1)[0]
+			if got.Variant != "reranked" || got.Outcome != "skipped" || got.Reason != tt.reason || len(got.Hits) != 10 {
+				t.Errorf("got impression %+v", got)
+			}
+			if res.Header.Get("X-Rerank-Query-Id") != got.QueryID {
+				t.Errorf("got query id %q, want that of the impression, %q", res.Header.Get("X-Rerank-Query-Id"), got.QueryID)
+			}
+		})
+	}
+}
+
+// skips is a ranker that scores nothing.
+func skips(reason string) Ranker {
+	return rankerFunc(func(ctx context.Context, q string, hits []rerank.Hit) rerank.Ranking {
+		r := identity(ctx, q, hits)
+		r.Stages = []rerank.Report{{Model: "broken", Window: len(hits), Skipped: reason}}
+		return r
+	})
+}
+
+// turnedAway is a ranker that has no time for anybody.
+type turnedAway struct{}
+
+func (turnedAway) Rank(context.Context, string, []rerank.Hit) rerank.Ranking { panic("not admitted") }
+func (turnedAway) Admits(string, time.Duration) error                        { return rerank.ErrBusy }
+
+// A UBI client is known by its id, gets the query's id back, and the cluster sees nothing of it.
+func TestUBI(t *testing.T) {
+	shop := &shop{docs: 100}
+	s := against(reverse)
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	base, _ := serve(t, s, Options{})
+	seen := map[string]bool{}
+	for i := range 40 {
+		body := fmt.Sprintf(`{"query":{"match":{"title":"blue shoes"}},"ext":{"ubi":{"client_id":"c%d","query_id":"q%d","object_id_field":"sku","application":"web","query_attributes":{"page":"home"}}}}`, i, i)
+		res, page := ask(t, base, body)
+		var told struct {
+			Ext struct {
+				UBI struct {
+					ID string `json:"query_id"`
+				} `json:"ubi"`
+			} `json:"ext"`
+		}
+		if err := json.Unmarshal([]byte(page), &told); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprint("q", i); told.Ext.UBI.ID != want || res.Header.Get("X-Rerank-Query-Id") != want {
+			t.Errorf("got query ids %q and %q, want %s", told.Ext.UBI.ID, res.Header.Get("X-Rerank-Query-Id"), want)
+		}
+		seen[variantOf(res)] = true
+	}
+	if !seen["lexical"] || !seen["reranked"] {
+		t.Errorf("got variants %v, want both", seen)
+	}
+	for i, got := range s.Sink.(*kept).impressions(t, 40) {
+		first := map[string]string{"lexical": "A-0", "reranked": "A-29"}[got.Variant]
+		if got.QueryID != fmt.Sprint("q", i) || got.Client != fmt.Sprint("c", i) || got.Application != "web" || got.Attributes["page"] != "home" || got.Hits[0].Object != first {
+			t.Errorf("got impression %+v", got)
+		}
+	}
+	for _, search := range shop.searches() {
+		if strings.Contains(search, "ubi") {
+			t.Errorf("the cluster got %s, want ext.ubi left out", search)
+		}
+	}
+}
+
+// Each search of a request has a variant and an id of its own.
+func TestMultiSearchInAnExperiment(t *testing.T) {
+	shop := &shop{docs: 100}
+	answer := multiShop(shop)
+	s := against(reverse)
+	s.Upstream = upstream(t, answer)
+	base, _ := serve(t, s, Options{})
+	var lines strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&lines, `{"index":"shop"}`+"\n"+`{"query":{"match":{"title":"blue shoes"}},"ext":{"ubi":{"client_id":"c%d","query_id":"q%d"}}}`+"\n", i, i)
+	}
+	res, body, err := do(t, request(t, "POST", base+"/_msearch", lines.String(), "Content-Type", "application/x-ndjson"))
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("got %v %v", res, err)
+	}
+	var multi struct {
+		Responses []json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(body), &multi); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := res.Header.Get("X-Rerank-Query-Id"), "q0, q1, q2, q3, q4, q5, q6, q7, q8, q9"; got != want {
+		t.Errorf("got query ids %q, want %q", got, want)
+	}
+	had := map[string]int{}
+	for i, got := range s.Sink.(*kept).impressions(t, 10) {
+		page := string(multi.Responses[i])
+		want := map[string][]int{"lexical": count(0, 10, 1), "reranked": count(29, 19, -1)}[got.Variant]
+		if !slices.Equal(ids(t, page), want) || got.QueryID != fmt.Sprint("q", i) || !strings.Contains(page, fmt.Sprintf(`"ext":{"ubi":{"query_id":"q%d"}}`, i)) {
+			t.Errorf("search %d: got impression %+v of %s", i, got, page)
+		}
+		if diff := cmp.Diff(shownIDs(want), got.Hits); diff != "" {
+			t.Errorf("search %d (-want +got):\n%s", i, diff)
+		}
+		had[got.Variant]++
+	}
+	if had["lexical"] == 0 || had["reranked"] == 0 {
+		t.Errorf("got %v, want both variants", had)
+	}
+	for _, variant := range []string{"lexical", "reranked"} {
+		if want := `; experiment="test"; variant="` + variant + `"`; strings.Count(res.Header.Get("X-Rerank"), want) != 1 {
+			t.Errorf("got X-Rerank %q, want %s in it once", res.Header.Get("X-Rerank"), want)
+		}
+	}
+}
+
+// multiShop answers multi-searches with the shop's pages.
+func multiShop(s *shop) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		d := json.NewDecoder(r.Body)
+		var b strings.Builder
+		b.WriteString(`{"took":1,"responses":[`)
+		for i := 0; ; i++ {
+			var header map[string]any
+			var search struct {
+				From int
+				Size *int
+			}
+			if d.Decode(&header) != nil || d.Decode(&search) != nil {
+				break
+			}
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			size := 10
+			if search.Size != nil {
+				size = *search.Size
+			}
+			page := string(s.page(search.From, size))
+			b.WriteString(page[:len(page)-1] + `,"status":200}`)
+		}
+		b.WriteString("]}")
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, b.String())
+	}
+}
+
+// Rules that are in no experiment are recorded where that is wished for, and not where nobody asks.
+func TestRecordedRule(t *testing.T) {
+	for _, recorded := range []bool{true, false} {
+		shop := &shop{docs: 100}
+		sink := &kept{}
+		s := &Snapshot{Upstream: upstream(t, shop.ServeHTTP), Rules: rules(reverse), Sink: sink}
+		s.Rules[0].Recorded = recorded
+		base, _ := serve(t, s, Options{})
+		res, _ := ask(t, base, `{"from":20,"query":{"match":{"title":"blue shoes"}}}`)
+		id := res.Header.Get("X-Rerank-Query-Id")
+		if !recorded {
+			if id != "" {
+				t.Errorf("got query id %q, want none", id)
+			}
+			sink.impressions(t, 0)
+			continue
+		}
+		got := sink.impressions(t, 1)[0]
+		if got.QueryID != id || len(id) != 36 || got.Experiment != "" || got.From != 20 || got.Outcome != "applied" {
+			t.Errorf("got id %q of impression %+v", id, got)
+		}
+		if diff := cmp.Diff(shownIDs(count(9, -1, -1)), got.Hits); diff != "" {
+			t.Errorf("what was seen (-want +got):\n%s", diff)
+		}
+		// A search that has no words in it has no use for the model, and is not one to learn from.
+		ask(t, base, `{"query":{"match_all":{}}}`)
+		sink.impressions(t, 1)
+	}
+}
+
+// Nothing is kept of a page that its client did not wait for.
+func TestNoImpressionForThoseWhoLeft(t *testing.T) {
+	shop := &shop{docs: 100}
+	left := make(chan struct{})
+	slow := rankerFunc(func(ctx context.Context, q string, hits []rerank.Hit) rerank.Ranking {
+		<-left
+		<-ctx.Done()
+		return reverse(ctx, q, hits)
+	})
+	s := against(slow, func(e *Experiment) { e.Experiment.Variants[0].Share = 0 })
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	base, h := serve(t, s, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for len(shop.searches()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		close(left)
+	}()
+	if _, _, err := do(t, request(t, "POST", base+"/shop/_search", match).WithContext(ctx)); err == nil {
+		t.Fatal("got an answer, want the client to have left")
+	}
+	h.Close() // after the last request
+	for end := time.Now().Add(5 * time.Second); counted(t, h.metrics.searches.WithLabelValues("shop", "skipped", "canceled")) == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	s.Sink.(*kept).impressions(t, 0)
+}
+
+// An interleaved page has the cluster's hits, all of them and no others, in an order that all of its pages agree on, with scores that never
+// rise; totals and aggregations are untouched.
+func TestInterleavedPages(t *testing.T) {
+	shop := &shop{docs: 70}
+	shop.intercept = func(w http.ResponseWriter, _ *http.Request, body []byte, _ bool) bool {
+		var search struct {
+			From int
+			Size *int
+		}
+		json.Unmarshal(body, &search)
+		size := 10
+		if search.Size != nil {
+			size = *search.Size
+		}
+		page := string(shop.page(search.From, size))
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, page[:len(page)-1]+`,"aggregations":{"brands":{"buckets":[{"key":"x","doc_count":7}]}}}`)
+		return true
+	}
+	shuffled := rankerFunc(func(_ context.Context, query string, hits []rerank.Hit) rerank.Ranking {
+		r := rerank.Ranking{Stages: []rerank.Report{{Model: "shuffled", Window: len(hits), Scored: len(hits)}}}
+		step := 7 + 2*len(query)
+		for gcd(step, len(hits)) != 1 {
+			step++
+		}
+		for i := range hits {
+			r.Order = append(r.Order, (i*step+3)%len(hits))
+			r.Scores = append(r.Scores, -float64(i))
+		}
+		return r
+	})
+	s := against(shuffled, interleaved)
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	sink := s.Sink.(*kept)
+	base, _ := serve(t, s, Options{})
+	drafts := map[string]bool{}
+	rapid.Check(t, func(rt *rapid.T) {
+		sink.forget()
+		user := rapid.StringMatching(`[a-z]{6}`).Draw(rt, "user")
+		words := rapid.StringMatching(`[a-z]{4} [a-z]{2,9}`).Draw(rt, "words")
+		size := rapid.IntRange(3, 15).Draw(rt, "size")
+		var all []int
+		var teams []experiment.Team
+		pages := 0
+		last := math.Inf(1)
+		for from := 0; from < 30; from += size {
+			res, body := ask(t, base, fmt.Sprintf(`{"from":%d,"size":%d,"query":{"match":{"title":%q}}}`, from, size, words), "X-User", user)
+			pages++
+			if said := res.Header.Get("X-Rerank"); !strings.HasPrefix(said, "applied") || variantOf(res) != "interleaved" {
+				rt.Fatalf("got X-Rerank %q", said)
+			}
+			if !strings.Contains(body, `"total":{"value":70,"relation":"eq"}`) || !strings.HasSuffix(body, `,"aggregations":{"brands":{"buckets":[{"key":"x","doc_count":7}]}}}`) {
+				rt.Fatalf("got %s, want total and aggregations as they were", body)
+			}
+			for i, score := range scores(t, body) {
+				if want := 1 / float64(from+i+1); math.Abs(score/want-1) > 1e-6 || score > last {
+					rt.Fatalf("got score %v at place %d, want %v", score, from+i+1, want)
+				}
+				last = score
+			}
+			all = append(all, ids(t, body)...)
+		}
+		got := slices.Clone(all)
+		slices.Sort(got)
+		if diff := cmp.Diff(count(0, len(all), 1), got); diff != "" && len(all) <= 30 {
+			rt.Fatalf("hits lost or doubled (-want +got):\n%s", diff)
+		}
+		for _, i := range sink.impressions(t, pages) {
+			for k, hit := range i.Hits {
+				if hit.ID != fmt.Sprint(all[i.From+k]) {
+					rt.Fatalf("got %s kept at place %d, want %d", hit.ID, i.From+k+1, all[i.From+k])
+				}
+				teams = append(teams, hit.Team)
+			}
+			if i.Variant != experiment.Interleaved || i.Outcome != "applied" {
+				rt.Fatalf("got impression %+v", i)
+			}
+		}
+		// The pages are the draft of both rankings.
+		step := 7 + 2*len(words)
+		for gcd(step, 30) != 1 {
+			step++
+		}
+		theirs := make([]int, 30)
+		for i := range theirs {
+			theirs[i] = (i*step + 3) % 30
+		}
+		if err := drafted(all[:min(len(all), 30)], teams, count(0, 30, 1), theirs); err != nil {
+			rt.Fatal(err)
+		}
+		drafts[fmt.Sprint(teams[:4])] = true
+	})
+	if len(drafts) < 2 {
+		t.Error("the coin falls on one side always")
+	}
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// drafted says what is wrong with a page that is to be a team draft: each pick has to be the best of its team's that was left.
+func drafted(order []int, teams []experiment.Team, a, b []int) error {
+	taken := map[int]bool{}
+	best := func(ranking []int) int {
+		return ranking[slices.IndexFunc(ranking, func(hit int) bool { return !taken[hit] })]
+	}
+	for place, hit := range order {
+		switch teams[place] {
+		case experiment.Control:
+			if best(a) != hit {
+				return fmt.Errorf("place %d: the control would pick %d, not %d", place+1, best(a), hit)
+			}
+		case experiment.Treated:
+			if best(b) != hit {
+				return fmt.Errorf("place %d: the other would pick %d, not %d", place+1, best(b), hit)
+			}
+		default:
+			if best(a) != hit || best(b) != hit {
+				return fmt.Errorf("place %d: %d is nobody's, though one would pick %d and the other %d", place+1, hit, best(a), best(b))
+			}
+		}
+		taken[hit] = true
+	}
+	return nil
+}
+
+func scores(t testing.TB, body string) (list []float64) {
+	t.Helper()
+	var page struct {
+		Hits struct {
+			Hits []struct {
+				Score float64 `json:"_score"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, hit := range page.Hits.Hits {
+		list = append(list, hit.Score)
+	}
+	return list
+}
+
+// Two copies draft the same page for the same person, and another one for another.
+func TestCopiesDraftAlike(t *testing.T) {
+	var bases []string
+	for range 2 {
+		shop := &shop{docs: 100}
+		s := against(reverse, interleaved)
+		s.Upstream = upstream(t, shop.ServeHTTP)
+		base, _ := serve(t, s, Options{})
+		bases = append(bases, base)
+	}
+	differ := false
+	for i := range 20 {
+		_, one := ask(t, bases[0], match, "X-User", fmt.Sprint(i))
+		_, two := ask(t, bases[1], match, "X-User", fmt.Sprint(i))
+		if !slices.Equal(ids(t, one), ids(t, two)) {
+			t.Errorf("user %d: got %v and %v from two copies", i, ids(t, one), ids(t, two))
+		}
+		_, other := ask(t, bases[0], match, "X-User", fmt.Sprint("another ", i))
+		differ = differ || !slices.Equal(ids(t, one), ids(t, other))
+	}
+	if !differ {
+		t.Error("everybody has the same draft")
+	}
+}
+
+// Where one of the rankings is missing the page is the control's, and its impression is no draft's.
+func TestInterleavedWithoutOneRanking(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		control Ranker
+		other   Ranker
+		page    []int
+		says    string
+		reason  string
+	}{
+		{"the other of lexical", nil, skips(rerank.SkippedTimeout), count(0, 10, 1), "skipped; reason=timeout", "timeout"},
+		{"the other of two", reverse, skips(rerank.SkippedTimeout), count(29, 19, -1), `applied; model="reverse"`, "timeout"},
+		{"the control of two", skips(rerank.SkippedTimeout), reverse, count(0, 10, 1), "skipped; reason=timeout", "timeout"},
+		{"the other at the door", reverse, turnedAway{}, count(29, 19, -1), `applied; model="reverse"`, "busy"},
+		{"the other of lexical at the door", nil, turnedAway{}, count(0, 10, 1), "skipped; reason=busy", "busy"},
+		{"the control at the door", turnedAway{}, reverse, count(0, 10, 1), "skipped; reason=busy", "busy"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			shop := &shop{docs: 100}
+			s := against(tt.other, interleaved, func(e *Experiment) {
+				if tt.control != nil {
+					e.Rules[0] = rules(tt.control)[0]
+					e.Rules[0].Version = "control"
+				}
+			})
+			s.Upstream = upstream(t, shop.ServeHTTP)
+			base, _ := serve(t, s, Options{})
+			res, page := ask(t, base, match)
+			if !slices.Equal(ids(t, page), tt.page) {
+				t.Errorf("got %v, want %v", ids(t, page), tt.page)
+			}
+			if said := res.Header.Get("X-Rerank"); !strings.HasPrefix(said, tt.says) || variantOf(res) != "interleaved" {
+				t.Errorf("got X-Rerank %q, want %s, interleaved", said, tt.says)
+			}
+			got := s.Sink.(*kept).impressions(t, 1)[0]
+			if got.Variant != experiment.Interleaved || got.Outcome != "skipped" || got.Reason != tt.reason {
+				t.Errorf("got impression %+v, want it excluded for %s", got, tt.reason)
+			}
+			if diff := cmp.Diff(shownIDs(tt.page), got.Hits); diff != "" {
+				t.Errorf("what was seen (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// An A/A test interleaves a ranking with itself: it is made once, and every hit is nobody's.
+func TestInterleavedWithItself(t *testing.T) {
+	shop := &shop{docs: 100}
+	calls := 0
+	counting := rankerFunc(func(ctx context.Context, q string, hits []rerank.Hit) rerank.Ranking {
+		calls++
+		return reverse(ctx, q, hits)
+	})
+	s := against(counting, interleaved, func(e *Experiment) { e.Rules[0] = e.Rules[1] })
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	base, _ := serve(t, s, Options{})
+	_, page := ask(t, base, match)
+	if !slices.Equal(ids(t, page), count(29, 19, -1)) || calls != 1 {
+		t.Errorf("got %v by %d rankings, want the window reversed by one", ids(t, page), calls)
+	}
+	if diff := cmp.Diff(shownIDs(count(29, 19, -1)), s.Sink.(*kept).impressions(t, 1)[0].Hits); diff != "" {
+		t.Errorf("what was seen (-want +got):\n%s", diff)
+	}
+}
+
+// Variants of other fields and windows fetch what both need, once.
+func TestInterleavedOfOtherFieldsAndWindows(t *testing.T) {
+	shop := &shop{docs: 100}
+	var texts []string
+	var mu sync.Mutex
+	reading := func(order Ranker) Ranker {
+		return rankerFunc(func(ctx context.Context, q string, hits []rerank.Hit) rerank.Ranking {
+			mu.Lock()
+			defer mu.Unlock()
+			texts = append(texts, fmt.Sprint(len(hits), " ", hits[0].Text))
+			return order.Rank(ctx, q, hits)
+		})
+	}
+	s := against(reading(reverse), interleaved, func(e *Experiment) {
+		e.Rules[0] = rules(reading(identity))[0]
+		e.Rules[0].Fields, e.Rules[0].Window, e.Rules[0].Version = []string{"sku"}, 12, "control"
+	})
+	s.Upstream = upstream(t, shop.ServeHTTP)
+	base, _ := serve(t, s, Options{})
+	_, page := ask(t, base, match)
+	slices.Sort(texts)
+	if diff := cmp.Diff([]string{"12 A-0", "30 Document 0"}, texts); diff != "" {
+		t.Errorf("what was read (-want +got):\n%s", diff)
+	}
+	if n := len(shop.searches()); n != 1 {
+		t.Errorf("got %d searches at the cluster, want 1", n)
+	}
+	teams := make([]experiment.Team, 10)
+	for i, hit := range s.Sink.(*kept).impressions(t, 1)[0].Hits {
+		teams[i] = hit.Team
+	}
+	if err := drafted(ids(t, page), teams, count(0, 30, 1), count(29, -1, -1)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/rerankd/rerankd/proxy/experiment"
+	"github.com/rerankd/rerankd/proxy/search"
+)
+
+// What a client is shown is kept once the client has it: an impression of each page, as User Behavior Insights has queries. It is read off
+// the answer as it leaves, so that it holds for a page that was reranked, for one that came back from a failure, and for one of the
+// cluster's own order alike.
+
+// headerQueryID tells the id of a search that is recorded, by which events may name it.
+const headerQueryID = "X-Rerank-Query-Id"
+
+// identify gives the search an id: its client's, where it says one.
+func (s *searching) identify() {
+	if s.ubi != nil {
+		s.queryID = s.ubi.QueryID
+	}
+	s.queryID = cmp.Or(s.queryID, newQueryID())
+}
+
+// newQueryID is a random UUID (RFC 9562, version 4).
+func newQueryID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// queryIDs are the ids of the recorded searches of a request, in their order, and a - for each that is not; "" where none is.
+func (j *journey) queryIDs() string {
+	ids := make([]string, 0, 1)
+	any := false
+	for _, s := range j.searches[:min(len(j.searches), maxDebug)] {
+		id := "-"
+		if s.recorded && tellable(s.queryID) {
+			id, any = s.queryID, true
+		}
+		ids = append(ids, id)
+	}
+	if !any {
+		return ""
+	}
+	return strings.Join(ids, ", ")
+}
+
+// tellable reports whether an id can stand in a header and be found again there: a client's own may hold anything.
+func tellable(id string) bool {
+	return id != "" && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' })
+}
+
+// toldID is the id that the answer's body tells, to a client that speaks of UBI.
+func (s *searching) toldID() string {
+	if s.ubi == nil {
+		return ""
+	}
+	return s.queryID
+}
+
+// showsIDs reports whether the client's filter_path lets through by which hits are known.
+func (s *searching) showsIDs() bool {
+	if s.query != nil {
+		return s.query.ShowsIDs()
+	}
+	return s.parsed.ShowsIDs()
+}
+
+// see notes what the client is shown: a page of the cluster's answer.
+func (s *searching) see(hits *search.Response, page search.Page) {
+	if !s.recorded {
+		return
+	}
+	field := ""
+	if s.ubi != nil {
+		field = s.ubi.ObjectIDField
+	}
+	shown, err := hits.Shown(page, field)
+	if err != nil {
+		return // it cannot be spliced either
+	}
+	i := &experiment.Impression{
+		QueryID:    s.queryID,
+		Experiment: s.trial.experiment, Phase: s.trial.phase, Variant: s.trial.variant, Unit: s.trial.unit, Design: s.trial.design,
+		Index: s.indices, Rule: s.rule, Words: s.words,
+		From: s.parsed.From(), Hits: make([]experiment.Shown, len(shown)), Total: hits.Total(),
+	}
+	if s.trial.out {
+		i.Experiment = ""
+	}
+	if s.ubi != nil {
+		i.Client, i.Application, i.Attributes = s.ubi.ClientID, s.ubi.Application, s.ubi.Attributes
+	}
+	for k, hit := range shown {
+		i.Hits[k] = experiment.Shown{Index: hit.Index, ID: hit.ID, Object: hit.Object}
+		if place := page.From + k; place < len(s.teams) {
+			i.Hits[k].Team = s.teams[place]
+		}
+	}
+	s.impression = i
+}
+
+// seeOwn notes what an answer to the client's own request shows, and returns it with the search's id where that is to be told.
+func (s *searching) seeOwn(body []byte) []byte {
+	hits, err := search.ParseResponse(body)
+	if err != nil {
+		return body
+	}
+	s.teams = nil
+	s.see(hits, search.Page{Size: math.MaxInt32})
+	if shows := s.query == nil && s.parsed.ShowsQueryID() || s.query != nil && s.query.ShowsQueryID(); s.toldID() != "" && shows {
+		if told, err := search.AddQueryID(body, s.queryID); err == nil {
+			return told
+		}
+	}
+	return body
+}
+
+// give gives the client an answer to its own request. Where what it shows is kept, it is held for that.
+func (x *exchange) give(res *http.Response) (*http.Response, error) {
+	if x.seeing == nil || res.StatusCode != http.StatusOK {
+		x.show(res.Header)
+		return res, nil
+	}
+	a := &held{Response: res}
+	var reason search.Reason
+	if a.raw, reason, _ = x.receive(res); reason == "" {
+		a.body, reason, _ = x.open(res, a.raw)
+	}
+	if reason != "" {
+		a.Body = replay(a.raw, a.Body)
+		x.show(a.Header)
+		return a.Response, nil
+	}
+	return x.deliver(a, x.seeing(a.body))
+}
+
+// keep hands the impressions of a request to the sink, once its client has what they tell of.
+func (h *Handler) keep(c *call, status int) {
+	for _, s := range c.journey.searches {
+		i := s.impression
+		if i == nil || status != http.StatusOK {
+			continue
+		}
+		j := c.journey
+		i.Time = h.now().UTC()
+		i.Outcome, i.Reason = j.outcome(s), string(s.reason)
+		if s.trial.spoiled != "" {
+			i.Outcome, i.Reason = "skipped", string(s.trial.spoiled)
+		}
+		i.Cluster, i.Added, i.Took = j.cluster, j.widening+j.ranking+j.splicing, j.total
+		c.live.Sink.Keep(experiment.Record{Impression: i})
+	}
+}
+
+// watch has the answer to the client's own request looked at, where one is given, for the searches that are recorded.
+func (x *exchange) watch(all ...*searching) {
+	for _, s := range all {
+		if s.recorded {
+			s.parsed = s.parsed.Recorded()
+		}
+		if s.recorded || s.ubi != nil {
+			s.identify()
+		}
+	}
+	if !slices.ContainsFunc(all, func(s *searching) bool { return s.recorded }) {
+		return
+	}
+	x.seeing = all[0].seeOwn
+	if x.query != nil {
+		x.seeing = func(body []byte) []byte { return seeAll(all, body) }
+	}
+}
+
+// seeAll notes what the answer to a multi-search shows.
+func seeAll(all []*searching, body []byte) []byte {
+	responses, err := search.ParseMultiResponse(body)
+	if err != nil || responses.Items() != len(all) {
+		return body
+	}
+	pages := make([][]byte, len(all))
+	for i, s := range all {
+		if s.recorded {
+			pages[i] = s.seeOwn(responses.Item(i))
+		}
+	}
+	told, err := responses.Splice(pages, 0)
+	if err != nil {
+		return body
+	}
+	return told
+}
