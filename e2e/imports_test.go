@@ -41,7 +41,7 @@ var rooms = []room{
 	{"proxy/experiment", nil, "who gets what, and what was shown, are ids and permutations: proved without a cluster or a model"},
 	{"proxy/experiment/sink", []string{"proxy/experiment"}, "where records are kept is nobody's business who makes them: they hand them over, and never wait"},
 	{"proxy/experiment/ubi", []string{"proxy/experiment"}, "what people did comes from anybody: it is read apart from searches, and handed to a Sink"},
-	{"proxy", []string{"config", "rerank", "proxy/filterpath", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
+	{"proxy", []string{"config", "rerank", "proxy/experiment", "proxy/filterpath", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
 	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
 	{
 		"cmd/rerankd",

@@ -3,7 +3,6 @@ package proxy
 import (
 	"crypto/sha256"
 	"net/http"
-	"strings"
 
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/search"
@@ -27,26 +26,21 @@ type Unit struct {
 	Authorization  bool   // the credentials
 }
 
-// of reads the unit of a request, with the place where it was found before it; "" where there is none.
+// of reads the unit of a request; "" where it has none there.
 func (u Unit) of(h http.Header, ubi *search.UBI) string {
-	var place, value string
 	switch {
 	case u.Header != "":
-		place, value = "header "+strings.ToLower(u.Header), h.Get(u.Header)
+		return h.Get(u.Header)
 	case u.Cookie != "":
-		place = "cookie " + u.Cookie
 		if cookie, err := (&http.Request{Header: h}).Cookie(u.Cookie); err == nil {
-			value = cookie.Value
+			return cookie.Value
 		}
 	case u.Authorization:
-		place, value = "authorization", h.Get("Authorization")
+		return h.Get("Authorization")
 	case u.Client && ubi != nil:
-		place, value = "client", ubi.ClientID
+		return ubi.ClientID
 	}
-	if value == "" {
-		return ""
-	}
-	return place + "\x00" + value
+	return ""
 }
 
 // A trial is a search's part in an experiment. The zero trial is none.
