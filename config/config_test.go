@@ -126,6 +126,8 @@ func TestBadFiles(t *testing.T) {
 		"events_sink":         `events.sink: does not know "kafka"|it may be auto, file`,
 		"events_implicit":     `events.implicit[0]: does not know "clik"|it may be get, page`,
 		"guard_zero":          `experiments[0].guards: must be above 0, each of them|force: true passes over them`,
+		"experiment_off":      `experiments[0].variants: do not rerank, any of them|rerank: on in one of them`,
+		"events_salt":         `events.salt: must be of 16 characters or more`,
 		"guard_share":         `experiments[0].guards.errors: must be a share`,
 		"widened":             `limits.widened: must be above 0|a large value is as good as no bound`,
 		"fusion_method":       `rules[0].fusion.method: does not know "convexx"|did you mean "convex"?`,
@@ -222,7 +224,8 @@ func TestEverything(t *testing.T) {
 		}},
 		Inference: map[string]string{"my-reranker": "large", "*": "small"},
 		Events: Events{
-			Sink: "both", Directory: "/var/lib/rerankd/events", Queries: "hash", Clients: "drop", Implicit: []string{"get", "page", "reformulation"},
+			Sink: "both", Directory: "/var/lib/rerankd/events", APIKey: "0123", Queries: "hash", Clients: "drop", Objects: "hash", Salt: "0123456789abcdef",
+			Origins: []string{"https://shop.example"}, Implicit: []string{"get", "page", "reformulation"},
 			Window: Duration(time.Hour), Proxy: true,
 		},
 		Rerank: Off,
@@ -237,7 +240,7 @@ func TestEverything(t *testing.T) {
 	off, heavy, titles := want.Rules[0], want.Rules[0], want.Rules[1]
 	off.Rerank = Off
 	heavy.Fusion.Weight, heavy.Fields, heavy.Template, heavy.Budget = 0.9, []string{"title"}, "", Duration(time.Second)
-	titles.Fields, titles.Template = nil, "{title}"
+	titles.Fields, titles.Template, titles.Rerank = nil, "{title}", On
 	want.Experiments = []Experiment{{
 		Name: "weights", Rule: "products", Variants: Variants{{Name: "lexical", Rule: off}, {Name: "heavy", Rule: heavy}},
 		Assign: "interleave", Unit: []Unit{{Header: "X-User"}, {Cookie: "session"}, {Word: "client_id"}, {Word: "authorization"}},

@@ -143,7 +143,7 @@ func parent(path string) string {
 
 // What is hidden in a snippet: what follows a key of a secret, and credentials in a URL.
 var (
-	secretKey = regexp.MustCompile(`((?:password|api_key|token)["']?\s*:\s*)\S.*`)
+	secretKey = regexp.MustCompile(`((?:password|api_key|token|salt)["']?\s*:\s*)\S.*`)
 	userinfo  = regexp.MustCompile(`//[^/@\s]+@`)
 	urlQuery  = regexp.MustCompile(`(://[^\s"'?]+\?)[^\s"',}\]]+`)
 )

@@ -110,15 +110,23 @@ type Guards struct {
 
 // Events says what is kept of what was shown, and of what became of it.
 type Events struct {
-	// Sink is where it is kept: file, a file of this program's own, which only grows; cluster, the indices ubi_queries and ubi_events;
-	// both; off; or auto (the default), a file while there is an experiment and nothing otherwise.
+	// Sink is where it is kept: file, files of this program's own; cluster, the indices ubi_queries and ubi_events; both; off; or auto (the
+	// default), files while there is an experiment, of its searches alone, and nothing otherwise.
 	Sink string `yaml:"sink"`
-	// Directory of the file. Default: $RERANKD_EVENTS, or rerankd/events among the user's data.
+	// Directory of the files. Default: $RERANKD_EVENTS, or rerankd/events among the user's data.
 	Directory string `yaml:"directory"`
-	// Queries says what is kept of the words that were searched for: keep (the default), hash, or drop.
+	// APIKey writes the cluster's indices, where cluster.auth is passthrough and rerankd has no credentials of its own.
+	APIKey Secret `yaml:"api_key"`
+	// Queries says what is kept of the words that were searched for, and of other free text: keep (the default), hash, or drop.
 	Queries string `yaml:"queries"`
-	// Clients says the same of the ids of clients and sessions.
+	// Clients says the same of the ids of clients and sessions; dropped, units are hashed, as a verdict needs them.
 	Clients string `yaml:"clients"`
+	// Objects says the same of the ids of hits. Dropped, clicks say nothing of which ranking is better.
+	Objects string `yaml:"objects"`
+	// Salt is the key of what is hashed, of 16 characters or more, the same in all copies of rerankd.
+	Salt Secret `yaml:"salt"`
+	// Origins are the pages that may send events from a browser, such as https://shop.example; "*" is any. Default: none but rerankd's own host.
+	Origins []string `yaml:"origins"`
 	// Implicit are signs that a hit was of use, taken from the traffic: get, its document is fetched by its id; page, the next page is asked
 	// for; reformulation, other words are searched for within 30 s. Default: none.
 	Implicit []string `yaml:"implicit"`
@@ -193,6 +201,9 @@ func (e Experiment) validate(k *checker, path string, c *Config) {
 	if g := e.Guards; g.Searches < 1 || g.Latency == 0 || g.ZeroResults == 0 || g.Errors == 0 {
 		k.hint(path+".guards", "force: true passes over them", "must be above 0, each of them")
 	}
+	if len(e.Variants) > 1 && !slices.ContainsFunc(e.Variants, func(v Variant) bool { return !v.Rule.Rerank.IsOff() }) {
+		k.hint(path+".variants", "rerank: on in one of them turns on what the rule has off", "do not rerank, any of them")
+	}
 	given := 0
 	for _, v := range e.Variants {
 		at := path + ".variants." + v.Name
@@ -230,10 +241,17 @@ func (e Experiment) validate(k *checker, path string, c *Config) {
 	}
 }
 
+// minSalt is as long as what is hashed becomes: 128 bits.
+const minSalt = 16
+
 func (e Events) validate(k *checker) {
 	k.among("events.sink", e.Sink, SinkAuto, SinkFile, SinkCluster, SinkBoth, string(Off))
 	k.among("events.queries", e.Queries, "keep", "hash", "drop")
 	k.among("events.clients", e.Clients, "keep", "hash", "drop")
+	k.among("events.objects", e.Objects, "keep", "hash", "drop")
+	if hashes := e.Queries == "hash" || e.Clients == "hash" || e.Clients == "drop" || e.Objects == "hash"; hashes && len(e.Salt) < minSalt {
+		k.hint("events.salt", "make one with: head -c 32 /dev/urandom | base64", "must be of %d characters or more where something is hashed", minSalt)
+	}
 	for i, s := range e.Implicit {
 		k.among(fmt.Sprintf("events.implicit[%d]", i), s, "get", "page", "reformulation")
 	}

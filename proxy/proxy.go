@@ -140,6 +140,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	if l.Events != nil && (r.URL.Path == "/ubi_events" || r.URL.Path == "/ubi_queries") && (r.Method == http.MethodPost || r.Method == http.MethodOptions) {
+		l.Events.ServeHTTP(w, r)
+		return
+	}
+
 	control := http.NewResponseController(w)
 	out := &responseWriter{ResponseWriter: w, control: control, idle: l.Limits.Idle, stream: r.ProtoMajor > 1, client: r.Context()}
 	c := &call{live: l, ctx: r.Context(), said: readInstructions(r.Header), held: ledger{pool: l.buffered}}

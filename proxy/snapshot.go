@@ -93,6 +93,7 @@ type Snapshot struct {
 	Off        bool             // the kill switch: every search passes, with reason=disabled
 	Limits     Limits
 	Sink       experiment.Sink // of what searches show; nil: nothing is kept
+	Events     http.Handler    // takes events where applications search, at /ubi_events and /ubi_queries; nil: these are the cluster's affair
 	LogQueries bool            // whether a log line may hold the user's words
 	SlowSearch time.Duration   // searches that take longer are logged as warnings; 0: none
 	Close      func()          // called once, after the last request that began under this snapshot; may be nil

@@ -53,6 +53,7 @@ func (o *askOptions) flags(cmd *cobra.Command) {
 // newAsker starts the proxy. close must follow.
 func newAsker(ctx context.Context, e *environment, o askOptions, c *config.Config) (*asker, error) {
 	c.Listen, c.Admin.Listen, c.TLS = "127.0.0.1:0", string(config.Off), nil
+	c.Experiments, c.Events.Sink = nil, string(config.Off) // whoever asks here is no user
 	logger, recent := e.quiet()
 	s, err := startService(ctx, e, c, logger, recent)
 	if err != nil {

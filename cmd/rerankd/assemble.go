@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rerankd/rerankd/backends"
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy"
+	"github.com/rerankd/rerankd/proxy/experiment/sink"
 	"github.com/rerankd/rerankd/proxy/search"
 	"github.com/rerankd/rerankd/rerank"
 	"github.com/rerankd/rerankd/rerank/model"
@@ -27,6 +29,9 @@ type assembly struct {
 	rules   []proxy.Rule
 	stages  map[int][]rerank.Stage // of the rules that are on, by their index
 	served  map[string]proxy.Model // by the ids of inference endpoints
+	totals  tallies                // of the experiments that run
+	stores  sink.Tee               // where records are kept; empty: nowhere
+	sink    sink.Tee               // who is told of what is shown, stores included; empty: nobody
 	close   func()
 }
 
@@ -44,7 +49,7 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 			closeAll()
 		}
 	}()
-	a := &assembly{config: c, models: map[string]*loadedModel{}, stages: map[int][]rerank.Stage{}, close: closeAll}
+	a := &assembly{config: c, models: map[string]*loadedModel{}, stages: map[int][]rerank.Stage{}, totals: tallies{}, close: closeAll}
 
 	key, err := clusterKey(c)
 	if err != nil {
@@ -58,6 +63,12 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 	}
 	a.backend = b
 	releases = append(releases, release)
+	stores, given, err := p.openSinks(c, b, key)
+	releases = slices.Concat(given, releases) // closed while the cluster can still be reached
+	if err != nil {
+		return nil, err
+	}
+	a.stores = stores
 
 	if c.Rerank.IsOff() && former != nil {
 		for _, k := range former.keys {
@@ -83,55 +94,36 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 		return m, nil
 	}
 	for i, r := range c.EffectiveRules() {
-		path := fmt.Sprintf("rules[%d]", i)
 		if r.Template != "" {
 			if _, err := search.ParseTemplate(r.Template); err != nil {
-				return nil, c.Fault(path+".template", err)
+				return nil, c.Fault(fmt.Sprintf("rules[%d].template", i), err)
 			}
 		}
-		rule := proxy.Rule{
-			Name:      r.Name,
-			Indices:   r.Indices,
-			Fields:    r.Fields,
-			Separator: r.Separator,
-			Words: search.Policy{
-				MinLength:    r.Words.MinLength,
-				Pointers:     r.Words.Pointers,
-				Filters:      r.Words.Filters,
-				MoreLikeThis: r.Words.MoreLikeThis,
-				Lookups:      r.Words.Lookups,
-			},
-			Template:   r.Template,
-			Window:     r.Stages[0].Window,
-			Budget:     time.Duration(r.Budget),
-			Total:      time.Duration(r.Total),
-			Off:        r.Rerank.IsOff() || c.Rerank.IsOff(),
-			KeepScores: r.Score == string(rerank.ScaleKeep),
+		rule, stages, err := p.newRule(c, r, use)
+		if err != nil {
+			return nil, err
 		}
-		if !rule.Off {
-			models := make([]*loadedModel, len(r.Stages))
-			for k, stage := range r.Stages {
-				if models[k], err = use(stage.Model); err != nil {
-					return nil, err
-				}
-			}
-			stages, err := newStages(c, r, models)
-			if err != nil {
-				return nil, err
-			}
-			rule.Window = stages[0].Window
-			rule.Ranker = &rerank.Ranker{
-				Stages: stages,
-				Fusion: rerank.Fusion{
-					Method: rerank.FusionMethod(r.Fusion.Method), Weight: r.Fusion.Weight,
-					RankConstant: r.Fusion.RankConstant, MaxClimb: r.Fusion.MaxClimb,
-				},
-				Scale: rerank.Scale(r.Score),
-			}
-			rule.Version = ruleVersion(r, stages, models)
+		if stages != nil {
 			a.stages[i] = stages
 		}
+		if rule.Experiment, err = p.newExperiment(c, r.Name, func(r config.Rule) (proxy.Rule, error) {
+			variant, _, err := p.newRule(c, r, use)
+			return variant, err
+		}); err != nil {
+			return nil, err
+		}
+		if x := rule.Experiment; x != nil {
+			e, _ := a.experiment(x.Name)
+			a.totals[x.Name] = totalsOf(e, former)
+		}
+		rule.Recorded = !rule.Off && c.Events.Sink != config.SinkAuto
 		a.rules = append(a.rules, rule)
+	}
+	if len(a.stores) > 0 {
+		a.sink = append(slices.Clone(a.stores), p.events)
+	}
+	if len(a.totals) > 0 {
+		a.sink = append(a.sink, a.totals)
 	}
 	if c.Rerank.IsOff() {
 		return a, nil
@@ -149,6 +141,54 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 		a.served[id] = proxy.Model{Stage: stage, Version: fmt.Sprint(m.key)}
 	}
 	return a, nil
+}
+
+// newRule makes a rule, with the models that it needs.
+func (p *program) newRule(c *config.Config, r config.Rule, use func(name string) (*loadedModel, error)) (proxy.Rule, []rerank.Stage, error) {
+	rule := proxy.Rule{
+		Name:      r.Name,
+		Indices:   r.Indices,
+		Fields:    r.Fields,
+		Separator: r.Separator,
+		Words: search.Policy{
+			MinLength:    r.Words.MinLength,
+			Pointers:     r.Words.Pointers,
+			Filters:      r.Words.Filters,
+			MoreLikeThis: r.Words.MoreLikeThis,
+			Lookups:      r.Words.Lookups,
+		},
+		Template:   r.Template,
+		Window:     r.Stages[0].Window,
+		Budget:     time.Duration(r.Budget),
+		Total:      time.Duration(r.Total),
+		Off:        r.Rerank.IsOff() || c.Rerank.IsOff(),
+		KeepScores: r.Score == string(rerank.ScaleKeep),
+	}
+	if rule.Off {
+		return rule, nil, nil
+	}
+	models := make([]*loadedModel, len(r.Stages))
+	for k, stage := range r.Stages {
+		var err error
+		if models[k], err = use(stage.Model); err != nil {
+			return rule, nil, err
+		}
+	}
+	stages, err := newStages(c, r, models)
+	if err != nil {
+		return rule, nil, err
+	}
+	rule.Window = stages[0].Window
+	rule.Ranker = &rerank.Ranker{
+		Stages: stages,
+		Fusion: rerank.Fusion{
+			Method: rerank.FusionMethod(r.Fusion.Method), Weight: r.Fusion.Weight,
+			RankConstant: r.Fusion.RankConstant, MaxClimb: r.Fusion.MaxClimb,
+		},
+		Scale: rerank.Scale(r.Score),
+	}
+	rule.Version = ruleVersion(r, stages, models)
+	return rule, stages, nil
 }
 
 // openModel finds and loads a model, or takes the one that is loaded.
@@ -178,9 +218,9 @@ func hintedFault(c *config.Config, path string, err error) error {
 }
 
 // snapshot is the assembly as the proxy takes it.
-func (a *assembly) snapshot() *proxy.Snapshot {
+func (p *program) snapshot(a *assembly) *proxy.Snapshot {
 	l := a.config.Limits
-	return &proxy.Snapshot{
+	s := &proxy.Snapshot{
 		Upstream:   a.backend,
 		Mappings:   a.backend,
 		Rules:      a.rules,
@@ -199,6 +239,13 @@ func (a *assembly) snapshot() *proxy.Snapshot {
 		SlowSearch: time.Duration(a.config.Log.Slow),
 		Close:      a.close,
 	}
+	if len(a.sink) > 0 {
+		s.Sink = a.sink
+	}
+	if a.config.Events.Proxy {
+		s.Events = p.events
+	}
+	return s
 }
 
 // clusterKey tells clusters apart by everything that is configured of them, secrets and the contents of certificates included: a

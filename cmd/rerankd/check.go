@@ -54,7 +54,9 @@ type checkReport struct {
 	Cluster string         `json:"cluster"`
 	Engine  string         `json:"engine"`
 	Models  []modelReport  `json:"models"`
-	Indices []indexReport  `json:"indices"`
+
+	Experiments []experimentReport `json:"experiments,omitempty"`
+	Indices     []indexReport      `json:"indices"`
 }
 
 type modelReport struct {
@@ -65,6 +67,16 @@ type modelReport struct {
 	Milliseconds float64 `json:"ms_per_document"` // of 120 tokens on one worker
 	Workers      int     `json:"workers"`
 	Attention    string  `json:"attention,omitempty"` // why a server does not answer
+}
+
+type experimentReport struct {
+	Name     string   `json:"name"`
+	Rule     string   `json:"rule"`
+	Phase    string   `json:"phase"` // off, shadow, or the share of the units that take part
+	Assign   string   `json:"assign"`
+	Unit     []string `json:"unit"`
+	Variants []string `json:"variants"` // the control first
+	Does     []string `json:"does"`     // what each does
 }
 
 type indexReport struct {
@@ -129,6 +141,7 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 	if err != nil {
 		return nil, err
 	}
+	experiments := c.Experiments
 	a, err := newAsker(ctx, e, o.askOptions, c)
 	if err != nil {
 		return nil, err
@@ -151,6 +164,9 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 			report.Attention = m.fault.Error()
 		}
 		r.Models = append(r.Models, report)
+	}
+	for _, e := range experiments {
+		r.Experiments = append(r.Experiments, reportExperiment(e))
 	}
 	slices.SortFunc(r.Models, func(a, b modelReport) int { return strings.Compare(a.Name, b.Name) })
 	names := make([]string, 0, len(mappings))
@@ -192,6 +208,32 @@ func (a *asker) mappings(ctx context.Context, indices string) (map[string][]byte
 		each[name] = one
 	}
 	return each, nil
+}
+
+func reportExperiment(e config.Experiment) experimentReport {
+	report := experimentReport{Name: e.Name, Rule: e.Rule, Phase: stepOf(e).String(), Assign: e.Assign}
+	for _, u := range e.Unit {
+		report.Unit = append(report.Unit, u.String())
+	}
+	for i, v := range designOf(e).Variants {
+		rule := e.Variants[i].Rule
+		does := "not reranked"
+		if !rule.Rerank.IsOff() {
+			var models []string
+			for _, s := range rule.Stages {
+				models = append(models, s.Model)
+			}
+			does = fmt.Sprintf("by %s in %s, fusion %s", strings.Join(models, " then "), rule.Budget, rule.Fusion.Method)
+			if rule.Fusion.Method != "replace" {
+				does += fmt.Sprintf(" %v", rule.Fusion.Weight)
+			}
+		}
+		if e.Assign == config.AssignSplit {
+			does = config.Percent(100*v.Share).String() + ": " + does
+		}
+		report.Variants, report.Does = append(report.Variants, v.Name), append(report.Does, does)
+	}
+	return report
 }
 
 // sampleSize is the documents looked at: enough for an average, few enough for a cluster at work.

@@ -28,6 +28,12 @@ func (r *checkReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "model %s (%s, %s): %.1f ms for a document of %d tokens, %d at a time\n",
 			m.Name, m.Source, m.Precision, m.Milliseconds, typicalTokens, m.Workers)
 	}
+	for _, e := range r.Experiments {
+		fmt.Fprintf(w, "experiment %s over rule %s: %s, %s by %s\n", e.Name, e.Rule, e.Phase, e.Assign, strings.Join(e.Unit, ", "))
+		for i, name := range e.Variants {
+			fmt.Fprintf(w, "  %s: %s\n", name, e.Does[i])
+		}
+	}
 	fmt.Fprintln(w)
 	if len(r.Indices) == 0 {
 		_, err := fmt.Fprintln(w, "There is no index to rerank.")

@@ -18,6 +18,7 @@ import (
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy"
 	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/proxy/experiment/sink"
 	"github.com/rerankd/rerankd/rerank"
 	"github.com/rerankd/rerankd/rerank/model"
 	"github.com/rerankd/rerankd/rerank/schedule"
@@ -31,6 +32,10 @@ type program struct {
 	registry *prometheus.Registry
 	clusters *shared[string, *backends.Backend]
 	models   *shared[modelKey, *loadedModel]
+	sinks    *shared[recordsKey, recordSink]
+	records  *prometheus.CounterVec // of what sinks keep
+	events   *intake
+	lookup   func(string) (string, bool)
 	pool     *schedule.Pool   // the workers of all models that have none of their own
 	caches   *schedule.Caches // of all models
 	handler  *proxy.Handler   // nil until start has succeeded
@@ -40,6 +45,7 @@ type program struct {
 	previews chan struct{} // a place for each comparison under way
 
 	now      atomic.Pointer[state]
+	closing  sync.WaitGroup // sinks that are writing what is left
 	draining atomic.Bool
 	began    atomic.Uint64 // configurations that were begun to be read
 
@@ -68,6 +74,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 		registry: prometheus.NewRegistry(),
 		clusters: newShared[string](func(b *backends.Backend) { b.Close() }),
 		models:   newShared[modelKey](closeModel),
+		lookup:   e.lookup,
 		pool:     schedule.NewPool(0),
 		caches:   schedule.NewCaches(0, 0),
 		started:  time.Now(),
@@ -82,6 +89,9 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 			}),
 		},
 	}
+	p.sinks = newShared[recordsKey](func(s recordSink) { p.closing.Go(func() { p.closeSink(s) }) })
+	p.records = sink.NewCounter(p.registry)
+	p.events = newIntake(p)
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "rerankd_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": p.versions["rerankd"], "goversion": p.versions["go"], "onnxruntime": p.versions["onnxruntime"]},
@@ -94,11 +104,12 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
+	p.events.open(c.Events.Origins)
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err
 	}
-	p.handler = proxy.New(a.snapshot(), proxy.Options{Registerer: p.registry, Logger: p.logger})
+	p.handler = proxy.New(p.snapshot(a), proxy.Options{Registerer: p.registry, Logger: p.logger})
 	p.commit(a)
 	return nil
 }
@@ -113,6 +124,9 @@ func (p *program) reload(ctx context.Context, load func() (*config.Config, error
 	former := p.now.Load()
 	var a *assembly
 	c, err := load()
+	if err == nil {
+		err = former.refuseRamp(c)
+	}
 	if err == nil {
 		a, err = p.assemble(ctx, c, former.assembly)
 	}
@@ -131,7 +145,7 @@ func (p *program) reload(ctx context.Context, load func() (*config.Config, error
 		p.metrics.reloadOK.Set(0)
 		return err
 	}
-	p.handler.Swap(a.snapshot())
+	p.handler.Swap(p.snapshot(a))
 	p.commit(a)
 	return nil
 }
@@ -148,6 +162,7 @@ func (p *program) close() {
 	if p.handler != nil {
 		p.handler.Close()
 	}
+	p.closing.Wait()
 	p.pool.Close()
 }
 
@@ -205,6 +220,7 @@ func (p *program) Status() admin.Status {
 			Name: r.Name, Indices: r.Indices, Fields: r.Fields, Stages: stagesOf(s.stages[i]), Budget: r.Budget.String(), Rerank: rerank,
 		})
 	}
+	status.Experiments = s.experimentsStatus()
 	return status
 }
 

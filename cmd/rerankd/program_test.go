@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/rerank/model"
 )
 
@@ -321,4 +323,95 @@ func TestStopDuringWarmUp(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", test.command[0], said, test.says)
 		}
 	}
+}
+
+const experimenting = `events: { directory: %s }
+experiments: [{ name: x, variants: { lexical: { rerank: off }, reranked: {} }, phase: %s, share: %s%s }]`
+
+// An experiment is not raised while a guard of its present phase fails, unless that is forced; it can always be lowered. What was counted
+// belongs to a phase.
+func TestRamp(t *testing.T) {
+	p := newTestProgram(t)
+	dir := t.TempDir()
+	set := func(phase, share, more string) func() (*config.Config, error) {
+		return p.load(fmt.Sprintf(experimenting, dir, phase, share, more))
+	}
+	c, err := set("shadow", "100%", "")()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.start(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	phase := func(want string) {
+		t.Helper()
+		if got := p.Status().Experiments[0].Phase; got != want {
+			t.Errorf("got phase %s in force, want %s", got, want)
+		}
+	}
+	search := func(variant, reason string, n int) {
+		for range n {
+			i := &experiment.Impression{Experiment: "x", Variant: variant, Outcome: "skipped", Reason: reason, Hits: []experiment.Shown{{ID: "1"}}}
+			p.now.Load().sink.Keep(experiment.Record{Impression: i})
+		}
+	}
+	reload := func(phase, share, more string) error { return p.reload(t.Context(), set(phase, share, more)) }
+
+	for range 300 {
+		p.now.Load().sink.Keep(experiment.Record{Shadow: &experiment.Shadow{Experiment: "x", Variant: "reranked", Outcome: "applied"}})
+	}
+	if err := reload("live", "1%", ""); err != nil {
+		t.Errorf("all is well in the shadow: %v", err)
+	}
+	phase("1%")
+	search("lexical", "variant", 300)
+	search("reranked", "timeout", 300)
+	for _, tt := range []struct{ phase, share, more, says string }{
+		{"live", "10%", "", "experiments[0].share: is not raised from 1% to 10%: errors guard fails at 1%: reranked: 100 % of searches could not be ranked (timeout 300)"},
+		{"live", "10%", ", guards: { errors: 100% }", ""},
+	} {
+		err := reload(tt.phase, tt.share, tt.more)
+		if tt.says == "" {
+			if err != nil {
+				t.Errorf("raised to %s%s: %v", tt.share, tt.more, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "force: true") {
+			t.Errorf("raised to %s: got %v, want %s", tt.share, err, tt.says)
+		}
+		if fault := p.Status().Configuration.Error; !strings.Contains(fault, tt.says) {
+			t.Errorf("the status says %q, want %s", fault, tt.says)
+		}
+		phase("1%")
+	}
+	phase("10%")
+	if err := reload("live", "100%", ""); err != nil {
+		t.Errorf("nothing was counted at 10%%: %v", err)
+	}
+	search("lexical", "variant", 300)
+	search("reranked", "busy", 300)
+	if err := reload("live", "100%", ", guards: { searches: 250 }"); err != nil {
+		t.Errorf("left where it is: %v", err)
+	}
+	if g := p.Status().Experiments[0].Guards; len(g) != 3 || !g[2].Fails {
+		t.Errorf("got guards %+v after a reload that left the phase, want the errors still counted", g)
+	}
+	if err := reload("live", "5%", ""); err != nil {
+		t.Errorf("lowered: %v", err)
+	}
+	search("lexical", "variant", 300)
+	search("reranked", "busy", 300)
+	if err := reload("live", "50%", ""); err == nil {
+		t.Error("raised over a guard that fails")
+	}
+	if err := reload("live", "50%", ", force: true"); err != nil {
+		t.Errorf("forced: %v", err)
+	}
+	phase("50%")
+	if err := reload("off", "50%", ""); err != nil {
+		t.Errorf("off: %v", err)
+	}
+	phase("off")
 }

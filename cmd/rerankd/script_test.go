@@ -159,12 +159,13 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	write(".key", "PRIVATE KEY", keyDER)
 }
 
-// get [-until PATTERN] [-refused] [-header LINE] URL prints status, X-Rerank, the server's certificate and the body, asking again until
+// get [-until PATTERN] [-refused] [-header LINE] [-post BODY] URL prints status, X-Rerank, the server's certificate and the body, asking again until
 // what is printed matches, or until no connection is taken.
 func get(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("get", flag.ContinueOnError)
 	until := flags.String("until", "", "pattern")
 	header := flags.String("header", "", "Name: value")
+	post := flags.String("post", "", "body of a POST")
 	refused := flags.Bool("refused", false, "wait for the listener to be closed")
 	if flags.Parse(args) != nil {
 		return 2
@@ -173,7 +174,7 @@ func get(args []string, stdout, stderr io.Writer) int {
 	// The scripts' certificates are their own authorities; which one it is, is printed.
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		said, err := fetch(&client, flags.Arg(0), *header)
+		said, err := fetch(&client, flags.Arg(0), *header, *post)
 		if *refused && errors.Is(err, syscall.ECONNREFUSED) {
 			return 0
 		}
@@ -188,10 +189,17 @@ func get(args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func fetch(client *http.Client, url, header string) (string, error) {
-	req, err := http.NewRequest("GET", url, nil)
+func fetch(client *http.Client, url, header, post string) (string, error) {
+	method := "GET"
+	if post != "" {
+		method = "POST"
+	}
+	req, err := http.NewRequest(method, url, strings.NewReader(post))
 	if err != nil {
 		return "", err
+	}
+	if post != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if name, value, ok := strings.Cut(header, ": "); ok {
 		req.Header.Set(name, value)

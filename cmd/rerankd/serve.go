@@ -207,6 +207,10 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 			}
 		}
 	}
+	for _, e := range c.Experiments {
+		x := reportExperiment(e)
+		t.row("experiment", fmt.Sprintf("%s over rule %s: %s, %s of %s", x.Name, x.Rule, x.Phase, x.Assign, strings.Join(x.Variants, ", ")))
+	}
 	if s.adminURL != "" {
 		t.row("pages", s.adminURL)
 		t.row("status", s.adminURL+"/status, /metrics, /-/ready")

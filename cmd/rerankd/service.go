@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -64,7 +65,7 @@ func startService(ctx context.Context, e *environment, c *config.Config, logger 
 			return nil, listenError{err, "admin.listen"}
 		}
 		s.adminURL = "http://" + reachable(l.Addr())
-		o := admin.Options{Program: s.program, Gatherer: s.program.registry, Logger: logger}
+		o := admin.Options{Program: s.program, Gatherer: s.program.registry, Events: s.program.events, Logger: logger}
 		if !c.Admin.Compare.IsOff() {
 			o.Comparer = s.program
 		}
@@ -127,6 +128,7 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 			{"tls", (c.TLS == nil) != (s.certificate == nil)},
 			{"limits.connections", c.Limits.Connections != running.Limits.Connections},
 			{"log.format", c.Log.Format != running.Log.Format},
+			{"events.origins", !slices.Equal(c.Events.Origins, running.Events.Origins)},
 		} {
 			if at.changed {
 				s.logger.Warn("takes effect at the next start", "key", at.key)

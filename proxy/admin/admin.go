@@ -35,7 +35,8 @@ type Status struct {
 	Models        []Model           `json:"models"`
 	Caches        map[string]Cache  `json:"caches,omitempty"` // of tokens and scores, for all models
 	Rules         []Rule            `json:"rules"`            // in the order in which they are tried
-	Errors        []Event           `json:"errors"`           // the last ones, newest first
+	Experiments   []Experiment      `json:"experiments,omitempty"`
+	Errors        []Event           `json:"errors"` // the last ones, newest first
 }
 
 // Configuration says which one is in force.
@@ -101,6 +102,25 @@ type Stage struct {
 	Window int    `json:"window"`
 }
 
+// Experiment is one experiment as it is configured, and what its guards say of its present phase. They are of this copy alone, since it
+// was started.
+type Experiment struct {
+	Name     string   `json:"name"`
+	Rule     string   `json:"rule"`
+	Assign   string   `json:"assign"`
+	Phase    string   `json:"phase"` // off, shadow, or the share of the units that take part
+	Variants []string `json:"variants"`
+	Guards   []Guard  `json:"guards,omitempty"` // none before a variant but the control was seen
+}
+
+// Guard is what one guard says of a variant.
+type Guard struct {
+	Name    string `json:"name"`
+	Variant string `json:"variant"`
+	Fails   bool   `json:"fails"`
+	Says    string `json:"says"`
+}
+
 // Event is something that went wrong.
 type Event struct {
 	Time    time.Time `json:"time"`
@@ -112,6 +132,7 @@ type Options struct {
 	Program  Program
 	Comparer Comparer            // nil: no /compare
 	Gatherer prometheus.Gatherer // nil: no /metrics
+	Events   http.Handler        // takes what people did with what they were shown: /ubi_events, /ubi_queries; nil: nobody does
 	Logger   *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
 }
 
@@ -127,6 +148,13 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "healthy") })
 	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, r *http.Request) { ready(w, o.Program) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { status(w, o.Program) })
+	protection := http.NewCrossOriginProtection()
+	if o.Events != nil {
+		for _, path := range []string{"/ubi_events", "/ubi_queries"} {
+			mux.Handle(path, o.Events)
+			protection.AddInsecureBypassPattern(path) // they come from an application's own pages, and the handler judges which
+		}
+	}
 	if o.Comparer != nil {
 		mux.Handle("GET /compare", here(s.compare))
 		mux.Handle("POST /compare", here(s.compare)) // with credentials, which must not stand in a URL
@@ -136,7 +164,7 @@ func New(o Options) http.Handler {
 			ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError),
 		}))
 	}
-	return harden(http.NewCrossOriginProtection().Handler(mux))
+	return harden(protection.Handler(mux))
 }
 
 func ready(w http.ResponseWriter, p Program) {
