@@ -78,6 +78,7 @@ broken, the cluster's own answer goes back instead, and its X-Rerank header says
 		newCompareCmd(e),
 		newRankCmd(e),
 		newDemoCmd(e),
+		newExperimentCmd(e),
 		newModelCmd(e),
 		newVersionCmd(e),
 		newExitCodesTopic(),

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +74,7 @@ const (
 // for a page that may not send. It is safe for concurrent use.
 type Handler struct {
 	options Options
+	origins atomic.Pointer[[]string]
 	base    int
 	seed    maphash.Seed
 	atOnce  chan struct{}
@@ -110,11 +112,15 @@ func New(o Options, r prometheus.Registerer) *Handler {
 	if o.ZeroBased {
 		h.base = 0
 	}
+	h.Allow(o.Origins)
 	if r != nil {
 		r.MustRegister(h.counted)
 	}
 	return h
 }
+
+// Allow has pages of these origins send from now on, in the place of [Options.Origins]: what is remembered of events outlives a reload.
+func (h *Handler) Allow(origins []string) { h.origins.Store(&origins) }
 
 // Keep notes that a page was shown, so that events on it are known to belong to something. Everything else is nothing to it.
 func (h *Handler) Keep(r experiment.Record) {
@@ -148,7 +154,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		respond(w, http.StatusNotFound, answer{Error: "events go to ubi_events, queries to ubi_queries"})
 	case !h.allowed(w.Header(), r):
 		h.refuse(w, http.StatusForbidden, "origin", "pages of "+bounded(r.Header.Get("Origin"), maxName)+" may not send here: name them among the allowed origins")
-	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" && len(h.options.Origins) > 0:
+	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" && len(*h.origins.Load()) > 0:
 		preflight(w.Header())
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method != http.MethodPost:
@@ -166,7 +172,7 @@ func (h *Handler) allowed(header http.Header, r *http.Request) bool {
 		return true
 	}
 	header.Add("Vary", "Origin")
-	if slices.Contains(h.options.Origins, origin) || slices.Contains(h.options.Origins, "*") {
+	if origins := *h.origins.Load(); slices.Contains(origins, origin) || slices.Contains(origins, "*") {
 		header.Set("Access-Control-Allow-Origin", origin)
 		return true
 	}

@@ -170,6 +170,12 @@ func TestHandlerOrigins(t *testing.T) {
 	if w, _ := d.send(t, "/ubi_events", "[]"); w.Code != 202 {
 		t.Errorf("no browser: got %d", w.Code)
 	}
+	d.Allow([]string{"https://other.example"})
+	for origin, status := range map[string]int{"https://shop.example": 403, "https://other.example": 202} {
+		if w, _ := d.send(t, "/ubi_events", "[]", "Origin", origin); w.Code != status {
+			t.Errorf("another configuration: %s: got %d, want %d", origin, w.Code, status)
+		}
+	}
 	if w, _ := newDesk(Options{Origins: []string{"*"}}).send(t, "/ubi_events", "[]", "Origin", "https://any.example"); w.Code != 202 {
 		t.Errorf("any: got %d", w.Code)
 	}
