@@ -14,7 +14,7 @@ root=$PWD
 
 # Raise it when what is made below changes, other than by a version or a digest.
 recipe=1
-onnxruntime=1.29.0
+onnxruntime=1.32.0
 tokenizers=$(sed -n 's|.*github.com/daulet/tokenizers v\([0-9.]*\).*|\1|p' go.mod)
 
 fail() {
@@ -27,14 +27,14 @@ case "$(uname -s)-$(uname -m)" in
 Linux-x86_64)
 	arch=amd64
 	platform=manylinux_2_28_x86_64
-	wheel_sha256=85f8e8406c52658735fe5c7fbfd3ebaa1ed340768324f6252e4274e374580a23
-	library_sha256=8902e52a04bf6bf26f1613746811d6194f9c97ce7a6a7a28452b48522d3bd8d0
+	wheel_sha256=5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d
+	library_sha256=6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f
 	;;
 Linux-aarch64)
 	arch=arm64
 	platform=manylinux_2_28_aarch64
-	wheel_sha256=16925ef8497e2c07e4b5ae15b504079b3ab3f65e22c58efd10dde0f3caea969a
-	library_sha256=1444bdca675524f4d265f71397810c9b1f39164b6dccc8f1a39cd81d938e98f4
+	wheel_sha256=2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c
+	library_sha256=49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a
 	;;
 *)
 	fail "no native libraries are known for $(uname -s) on $(uname -m)" \

@@ -83,7 +83,7 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal(out, &versions); err != nil {
 		t.Fatalf("rerankd version: %v\n%s", err, out)
 	}
-	for name, want := range map[string]string{"onnxruntime": "1.29.0", "tokenizers": "v1.27.0", "model": "embedded int8 sha256:"} {
+	for name, want := range map[string]string{"onnxruntime": "1.32.0", "tokenizers": "v1.27.0", "model": "embedded int8 sha256:"} {
 		if !strings.HasPrefix(versions[name], want) {
 			t.Errorf("got %s %q, want %q", name, versions[name], want)
 		}

@@ -16,7 +16,7 @@ import (
 // A graph is what an ONNX file says of itself. It is read here, and not asked of ONNX Runtime, because that would load the model for it.
 type graph struct {
 	inputs, outputs []ort.InputOutputInfo // what is fed into each run, and what comes out
-	constants       map[string]bool       // names of the weights and other constants in the file
+	initializers    []tensor              // the weights and other constants in the file
 	nodes           []node                // in an order in which they can be computed
 	weights         []string              // files beside this one that hold weights, each once, by relative path
 }
@@ -25,12 +25,22 @@ type graph struct {
 type node struct {
 	name, op        string
 	inputs, outputs []string
+	references      [][]byte // the inputs' names where they stand in the file
+	attributes      [][]byte // each an AttributeProto
+}
+
+// input is the name of the i-th input, "" where there is none.
+func (n *node) input(i int) string {
+	if i >= len(n.inputs) {
+		return ""
+	}
+	return n.inputs[i]
 }
 
 // parseGraph reads an ONNX file: ModelProto{graph = 7: GraphProto{node = 1, initializer = 5, input = 11, output = 12}} (onnx.proto3 of the
 // ONNX specification). The weights' data are stepped over.
 func parseGraph(file []byte) (*graph, error) {
-	g := &graph{constants: map[string]bool{}}
+	g := &graph{}
 	found := false
 	err := eachField(file, func(f field) error {
 		if f.number != 7 || f.bytes == nil {
@@ -49,7 +59,11 @@ func parseGraph(file []byte) (*graph, error) {
 		return nil, fmt.Errorf("not an ONNX file: %w", err)
 	}
 	// Graphs of the first versions list their weights among the inputs.
-	g.inputs = slices.DeleteFunc(g.inputs, func(in ort.InputOutputInfo) bool { return g.constants[in.Name] })
+	constants := map[string]bool{}
+	for _, t := range g.initializers {
+		constants[t.name] = true
+	}
+	g.inputs = slices.DeleteFunc(g.inputs, func(in ort.InputOutputInfo) bool { return constants[in.Name] })
 	return g, nil
 }
 
@@ -61,24 +75,24 @@ func (g *graph) add(f field) error {
 			switch f.number {
 			case 1:
 				n.inputs = append(n.inputs, string(f.bytes))
+				n.references = append(n.references, f.bytes)
 			case 2:
 				n.outputs = append(n.outputs, string(f.bytes))
 			case 3:
 				n.name = string(f.bytes)
 			case 4:
 				n.op = string(f.bytes)
+			case 5:
+				n.attributes = append(n.attributes, f.bytes)
 			}
 			return nil
 		})
 		g.nodes = append(g.nodes, n)
 		return err
-	case 5: // TensorProto{name = 8}
-		return eachField(f.bytes, func(f field) error {
-			if f.number == 8 {
-				g.constants[string(f.bytes)] = true
-			}
-			return nil
-		})
+	case 5:
+		t, err := parseTensor(f.bytes)
+		g.initializers = append(g.initializers, t)
+		return err
 	case 11:
 		in, err := parseValue(f.bytes)
 		g.inputs = append(g.inputs, in)

@@ -135,8 +135,8 @@ func (m *Model) fixed(ctx context.Context) (time.Duration, error) {
 func (g *graph) constantNodes() []string {
 	var found []string
 	constants := map[string]bool{"": true} // an input that is left out
-	for name := range g.constants {
-		constants[name] = true
+	for _, t := range g.initializers {
+		constants[t.name] = true
 	}
 	for _, n := range g.nodes {
 		if slices.ContainsFunc(n.inputs, func(in string) bool { return !constants[in] }) {

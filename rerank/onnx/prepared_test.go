@@ -119,7 +119,7 @@ func TestWhatCannotBePrepared(t *testing.T) {
 }
 
 func TestConstantNodes(t *testing.T) {
-	g := &graph{constants: map[string]bool{"w": true}, nodes: []node{
+	g := &graph{initializers: []tensor{{name: "w"}}, nodes: []node{
 		{name: "c", op: "Constant", outputs: []string{"c"}},
 		{name: "left", op: "MatMul", inputs: []string{"w", "c"}, outputs: []string{"wc"}},
 		{name: "on", op: "Transpose", inputs: []string{"wc", ""}, outputs: []string{"wct"}},

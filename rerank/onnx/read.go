@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rerankd/rerankd/rerank/model"
 )
@@ -21,11 +22,12 @@ import (
 
 var errChanged = errors.New("it is not the file that it was a moment ago")
 
-// readGraph returns the graph's bytes, and what they say.
+// readGraph returns the graph's bytes, which are the caller's, and what they say.
 func readGraph(f *model.Files) (data []byte, g *graph, err error) {
-	data = f.Graph
 	if f.GraphPath != "" {
 		data, err = os.ReadFile(f.GraphPath)
+	} else {
+		data = slices.Clone(f.Graph)
 	}
 	if err == nil {
 		g, err = parseGraph(data)

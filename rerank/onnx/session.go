@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -50,7 +51,33 @@ func (m *Model) openSession(f *model.Files, o Options) error {
 	return nil
 }
 
+// openGraph loads the graph without the work of its last layer that nobody reads. What is published can be odder than all that was thought
+// of here: a graph that does not run in that form is loaded as it is.
 func (m *Model) openGraph(f *model.Files) error {
+	edited := false
+	err := m.loadGraph(f, func(file []byte) []byte {
+		alone := firstTokenAlone(file)
+		edited = len(alone) != len(file)
+		return alone
+	})
+	if !edited || err == nil && m.tries() == nil {
+		return err
+	}
+	if err == nil {
+		m.session.Destroy()
+	}
+	return m.loadGraph(f, func(file []byte) []byte { return file })
+}
+
+// tries runs the model once, on a few tokens. A graph may be made to run for ever.
+func (m *Model) tries() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := m.run(ctx, pair{ids: make([]int64, 8), segments: make([]int64, 8)})
+	return err
+}
+
+func (m *Model) loadGraph(f *model.Files, edit func(file []byte) []byte) error {
 	data, g, err := readGraph(f)
 	if err != nil {
 		return err
@@ -69,13 +96,16 @@ func (m *Model) openGraph(f *model.Files) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
+		if err := os.WriteFile(path, edit(data), 0o600); err != nil {
+			return err
+		}
 		m.session, err = ort.NewDynamicAdvancedSession(path, names(m.inputs), []string{m.outputName}, options)
 		return refused(f, err)
 	}
 	if err := unchanged(f, data); err != nil {
 		return err
 	}
-	m.session, err = newSession(data, m.inputs, m.outputName, options)
+	m.session, err = newSession(edit(data), m.inputs, m.outputName, options)
 	return refused(f, err)
 }
 
@@ -148,6 +178,9 @@ func sessionOptions() (_ *ort.SessionOptions, err error) {
 		// A waiting thread that spins would take its processor from the proxy.
 		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		o.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
+		// Of two layer normalizations that are the same to the last bit but one, the one joined with the addition before it takes eight times
+		// as long (200 µs for 100 tokens of 384; ONNX Runtime 1.32 on a processor with AVX-512).
+		o.AddSessionConfigEntry("optimization.disable_specified_optimizers", "SkipLayerNormFusion"),
 		// Runs that are given up are our own doing; all other errors are returned, so nothing needs to be printed as well.
 		o.SetLogSeverityLevel(ort.LoggingLevelFatal),
 	)

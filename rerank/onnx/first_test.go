@@ -1,0 +1,174 @@
+//go:build cgo
+
+package onnx
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/rerankd/rerankd/rerank/model"
+)
+
+// TestFirstTokenAlone says of each architecture whether work is taken out of its graph, and that what is left gives the same logits.
+func TestFirstTokenAlone(t *testing.T) {
+	for name, want := range map[string]bool{"bert": true, "deberta": true, "xlm-roberta": true, "modernbert": false /* the mean over all tokens */} {
+		t.Run(name, func(t *testing.T) {
+			f := goldenFiles(t, name)
+			file, err := os.ReadFile(f.GraphPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(firstTokenAlone(file)) > len(file); got != want {
+				t.Fatalf("got edited %v, want %v", got, want)
+			}
+			whole, alone := openWhole(t, f), open(t, f, Options{})
+			for _, tokens := range []int{0, 1, 2, 30, 200, whole.maxLength} {
+				query, doc := whole.sample(tokens/8), whole.sample(tokens)
+				want, err := whole.Score(t.Context(), query, doc)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := alone.Score(t.Context(), query, doc)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if math.Abs(float64(got-want)) > 1e-5 {
+					t.Errorf("%d tokens: got %v, want %v as of the whole graph", tokens, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestFirstTokenAloneQuantised says that of a quantised graph the work is taken out as well, up to the attention's queries, and that it
+// is still the same model.
+func TestFirstTokenAloneQuantised(t *testing.T) {
+	f, err := model.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := parseGraph(f.Graph)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, products := newShapes(g), 0
+	for i := range g.nodes {
+		if s.takesFirst(&g.nodes[i]) {
+			for at := range s.coneAbove(i).within {
+				if g.nodes[at].op == "MatMulInteger" {
+					products++
+				}
+			}
+		}
+	}
+	if products < 3 {
+		t.Errorf("got %d products for the first token alone, want those of the last layer behind its attention: 3", products)
+	}
+	whole, alone := openWhole(t, f), openEmbedded(t)
+	var apart, spread float64
+	const pairs = 60
+	for i := range pairs {
+		query, doc := whole.sample(3 + i%7)[i%3:], whole.sample(5 + 4*i)[i%5:]
+		want, err := whole.Score(t.Context(), query, doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := alone.Score(t.Context(), query, doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apart += math.Abs(float64(got-want)) / pairs
+		spread += math.Abs(float64(want)) / pairs
+	}
+	if apart > spread/5 {
+		t.Errorf("got logits %.3f away from those of the whole graph, which are %.3f from 0", apart, spread)
+	}
+}
+
+// TestFirstTokenAloneLeavesAlone says that graphs are not touched in which others than the head read the rows.
+func TestFirstTokenAloneLeavesAlone(t *testing.T) {
+	graphs, err := filepath.Glob("testdata/graphs/*.onnx")
+	if err != nil || len(graphs) == 0 {
+		t.Fatalf("no graphs: %v", err)
+	}
+	for _, path := range graphs {
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := firstTokenAlone(bytes.Clone(file)); !bytes.Equal(got, file) {
+			t.Errorf("%s was edited", path)
+		}
+	}
+}
+
+// openWhole opens a graph as it is.
+func openWhole(t *testing.T, f *model.Files) *Model {
+	t.Helper()
+	m := open(t, f, Options{})
+	if err := m.session.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.loadGraph(f, func(file []byte) []byte { return file }); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// FuzzFirstTokenAlone edits whatever is given for a graph. It must not fail, and what it does not understand it must leave as it is; what
+// it edits is still a graph.
+func FuzzFirstTokenAlone(f *testing.F) {
+	for _, name := range goldenModels {
+		file, err := os.ReadFile(filepath.Join("testdata", name, "model.onnx"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(withoutWeights(f, file))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		before := bytes.Clone(file)
+		edited := firstTokenAlone(file)
+		if len(edited) == len(before) {
+			if !bytes.Equal(edited, before) {
+				t.Fatal("a file was changed and nothing added")
+			}
+			return
+		}
+		if len(edited) < len(before) {
+			t.Fatal("a file became shorter")
+		}
+		if _, err := parseGraph(edited); err != nil {
+			t.Fatalf("what was a graph is none any more: %v", err)
+		}
+	})
+}
+
+// withoutWeights is an ONNX file without the data of its weights, which are most of it and nothing to edit.
+func withoutWeights(t testing.TB, file []byte) []byte {
+	t.Helper()
+	var edit func(message []byte, path ...protowire.Number) []byte
+	edit = func(message []byte, path ...protowire.Number) (left []byte) {
+		err := eachField(message, func(f field) error {
+			switch {
+			case f.bytes == nil:
+				left = appendNumber(left, f.number, f.value)
+			case len(path) == 1 && f.number == path[0] && len(f.bytes) > 64:
+			case len(path) > 1 && f.number == path[0]:
+				left = appendText(left, f.number, string(edit(f.bytes, path[1:]...)))
+			default:
+				left = appendText(left, f.number, string(f.bytes))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	return edit(file, 7, 5, 9) // graph, initializer, raw_data
+}
