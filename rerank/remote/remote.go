@@ -64,7 +64,8 @@ type Scorer struct {
 
 	slots   chan struct{} // a request under way holds one
 	pace    pace
-	pending atomic.Int64 // documents of the searches that were admitted
+	pending atomic.Int64 // documents of the searches that were admitted, those in the background not among them
+	behind  behind
 	pause   atomic.Int64 // Unix nanoseconds until when the server wants to be left alone
 	breaker *breaker.Breaker
 
@@ -185,9 +186,15 @@ func (s *Scorer) Score(ctx context.Context, query string, docs []string) ([]floa
 	if err != nil {
 		return nil, err
 	}
-	s.pending.Add(int64(len(docs)))
-	scores, err := s.score(ctx, query, docs)
-	s.pending.Add(-int64(len(docs)))
+	var scores []float32
+	if rerank.Background(ctx) {
+		scores, err = s.scoreBehind(ctx, query, docs)
+	} else {
+		s.pending.Add(int64(len(docs)))
+		s.behind.giveWay()
+		scores, err = s.score(ctx, query, docs)
+		s.pending.Add(-int64(len(docs)))
+	}
 	s.count(func(stats *Stats) {
 		stats.Scored += uint64(len(scores))
 		stats.Dropped += uint64(len(docs) - len(scores))

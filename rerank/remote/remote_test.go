@@ -647,3 +647,60 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// A search that nobody waits for is let in while no other is under way, and ends with its requests when one comes.
+func TestBackground(t *testing.T) {
+	asked := make(chan string, 10)
+	gone := make(chan struct{})
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := read(t, r)
+		asked <- c.text("query")
+		if c.text("query") == "shadow" {
+			<-r.Context().Done()
+			close(gone)
+			return
+		}
+		<-release
+		json.NewEncoder(w).Encode([]map[string]any{{"index": 0, "score": 1}})
+	}))
+	defer server.Close()
+	s, err := New(Options{URL: server.URL, Protocol: TEI, Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ended := make(chan error)
+	go func() {
+		_, err := s.Score(rerank.InBackground(t.Context()), "shadow", []string{"a"})
+		ended <- err
+	}()
+	if got := <-asked; got != "shadow" {
+		t.Fatalf("got %q asked first", got)
+	}
+	if n := s.Estimate("search", []string{"a"}); n != 0 {
+		t.Errorf("got an estimate of %v behind a search in the background", n)
+	}
+	live := make(chan error)
+	go func() {
+		scores, err := s.Score(t.Context(), "search", []string{"a"})
+		if err == nil && len(scores) != 1 {
+			err = fmt.Errorf("got %d scores", len(scores))
+		}
+		live <- err
+	}()
+	if err := <-ended; !errors.Is(err, rerank.ErrBusy) {
+		t.Errorf("got %v, want the search in the background to have given way", err)
+	}
+	<-gone
+	if got := <-asked; got != "search" {
+		t.Errorf("got %q asked, want the other search", got)
+	}
+	if _, err := s.Score(rerank.InBackground(t.Context()), "shadow", []string{"a"}); !errors.Is(err, rerank.ErrBusy) {
+		t.Errorf("got %v beside another search, want it refused", err)
+	}
+	close(release)
+	if err := <-live; err != nil {
+		t.Errorf("the other search: %v", err)
+	}
+}

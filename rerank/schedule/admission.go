@@ -33,7 +33,11 @@ func (m *Model) admit(s *search) error {
 		return errClosed
 	}
 	s.end, s.each = len(s.left), m.each(s.texts)
-	if m.pool.queued > 0 {
+	if s.background {
+		if err := m.admitBehind(s); err != nil {
+			return err
+		}
+	} else if m.pool.giveWay(); m.pool.queued > 0 {
 		if err := m.promise(s); err != nil {
 			m.stats.Refused += uint64(len(s.left))
 			return err
@@ -83,7 +87,7 @@ func (m *Model) Admits(query string, within time.Duration) error {
 	}
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()
-	if m.pool.queued == 0 {
+	if m.pool.queued == 0 || len(m.pool.behind) > 0 {
 		return nil
 	}
 	s := &search{
@@ -107,7 +111,7 @@ func (m *Model) turns(s *search) iter.Seq2[int, time.Duration] {
 		before := m.pool.underWay() // all that begins before the k-th
 		for k := 1; k <= len(s.left); k++ {
 			for _, other := range m.pool.ring {
-				if other.waiting() >= k {
+				if other.waiting() >= k && !other.background {
 					before += other.each
 				}
 			}

@@ -16,6 +16,7 @@ type Pool struct {
 	mu      sync.Mutex    // guards also what is said to be in Model and search
 	work    *sync.Cond    // something joined the ring, or the pool closes
 	ring    []*search     // the searches with documents yet to begin; the first has its turn
+	behind  []*search     // those in the background that are not over
 	closed  bool          // Close was called
 	queued  int           // documents waiting
 	running int           // documents with a worker

@@ -15,7 +15,8 @@
 //     when it comes is aborted, and the caller gets what is ready. One document a run is also what makes a score depend on nothing but its pair.
 //   - Nothing waits in vain: at the door each search is told how many documents it will have, and is refused if those are too few.
 //   - Nothing is done twice: tokens and scores are remembered ([Caches]).
-//   - Traffic goes first: a worker is a thread of a lower priority than those that forward.
+//   - Traffic goes first: a worker is a thread of a lower priority than those that forward, and a search that nobody waits for
+//     ([rerank.InBackground]) gives way to any other.
 //   - A model that breaks takes no search with it, and is loaded anew.
 package schedule
 
@@ -175,6 +176,7 @@ func (m *Model) wait(s *search) ([]float32, error) {
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()
 	m.pool.drop(s)
+	m.pool.leaveBehind(s)
 	scores := s.prefix()
 	switch {
 	case s.err != nil:

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/rerankd/rerankd/rerank"
 )
 
 // A search is one Score call under way. What waits of it are the documents left[next:end], and it stands in the ring as long as there are
@@ -13,11 +15,12 @@ import (
 type search struct {
 	model *Model
 	texts
-	ctx      context.Context // ends with the caller's, and when Score returns: that aborts its runs
-	cancel   context.CancelFunc
-	deadline time.Time // the caller's, if bounded
-	bounded  bool
-	query    func() ([]uint32, error) // tokenises the query once, in whichever worker comes first
+	ctx        context.Context // ends with the caller's, and when Score returns: that aborts its runs
+	cancel     context.CancelFunc
+	deadline   time.Time // the caller's, if bounded
+	bounded    bool
+	background bool                     // nobody waits for it
+	query      func() ([]uint32, error) // tokenises the query once, in whichever worker comes first
 
 	floor     int           // documents without which a ranking is not worth its name
 	each      time.Duration // what a document of left is expected to take; 0 = not known
@@ -49,6 +52,7 @@ func (m *Model) newSearch(ctx context.Context, query string, docs []string) *sea
 	}
 	s.query = sync.OnceValues(func() ([]uint32, error) { return m.tokenize(s.asked, digestOf(s.asked)) })
 	s.deadline, s.bounded = ctx.Deadline()
+	s.background = rerank.Background(ctx)
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
