@@ -32,6 +32,7 @@ type exchange struct {
 	// seeing notes what an answer to the client's own request shows, and returns it as the client is to have it; nil: nobody keeps that.
 	seeing func(body []byte) []byte
 	query  *search.MultiQuery // of a request of several searches; nil: it is one
+	lines  *search.Multi      // the same searches
 	// bare is whether ext.rerank is left out also where an OpenSearch may have a use for it.
 	bare bool
 	// elsewhere is whether the cluster is asked by another endpoint than the client's, which the client may not be allowed to use.

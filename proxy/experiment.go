@@ -107,7 +107,9 @@ func (s *searching) planVariant(override search.Override) bool {
 	switch {
 	case e.Shadow:
 		s.trial.variant = ""
-		return s.follow(s.ruled, s.live.templates[s.covering])
+		reranks := s.follow(s.ruled, s.live.templates[s.covering])
+		s.cast(e, override)
+		return reranks
 	case e.Interleave:
 		s.seed = e.Seed(unit, request)
 		s.rivals = s.compete(e)

@@ -15,6 +15,7 @@ type metrics struct {
 	responses *prometheus.CounterVec
 
 	experiments *prometheus.CounterVec
+	shadows     *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -48,9 +49,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "rerankd_experiment_searches_total",
 			Help: "Searches in an experiment, by the variant that they were given and what became of them (applied, skipped, failed, out); in the shadow by no variant.",
 		}, []string{"experiment", "variant", "phase", "outcome"}),
+		shadows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rerankd_shadows_total",
+			Help: "Rankings by a variant behind searches, by what became of them: applied, skipped, or dropped because searches had to go first.",
+		}, []string{"experiment", "variant", "outcome"}),
 	}
 	if r != nil {
-		r.MustRegister(m.searches, m.stages, m.scored, m.widened, m.again, m.responses, m.experiments)
+		r.MustRegister(m.searches, m.stages, m.scored, m.widened, m.again, m.responses, m.experiments, m.shadows)
 	}
 	return m
 }
@@ -93,4 +98,8 @@ func (m *metrics) journey(j *journey) {
 	if j.repeated != "" {
 		m.again.WithLabelValues(string(j.repeated)).Inc()
 	}
+}
+
+func (m *metrics) shadow(experiment, variant, outcome string) {
+	m.shadows.WithLabelValues(experiment, variant, outcome).Inc()
 }

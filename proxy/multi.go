@@ -16,7 +16,6 @@ import (
 // cluster, and one to the models, whose queue gives the documents of all of them their turns.
 type multiple struct {
 	*exchange
-	lines *search.Multi
 	items []*searching // of each line, in order
 
 	templates bool     // the lines are templates
@@ -55,7 +54,8 @@ func (x *exchange) declineAll() (*http.Response, error) {
 		return nil, err
 	}
 	if lines, err := search.ParseMulti(x.body); err == nil && bytes.Contains(x.body, ours) {
-		m := &multiple{exchange: x, lines: lines}
+		x.lines = lines
+		m := &multiple{exchange: x}
 		for _, line := range lines.Searches {
 			s := &searching{exchange: x, record: &record{}}
 			s.parsed, _ = search.Parse("", line.Body)
@@ -93,6 +93,7 @@ func (m *multiple) plan(indices string, planOne func(s *searching, i int)) {
 	for i := range m.lines.Searches {
 		line := &m.lines.Searches[i]
 		s := m.begin(cmp.Or(line.Indices, indices))
+		s.line = i
 		m.items = append(m.items, s)
 		if reason, detail := line.Pass(); reason != "" {
 			s.skip(reason, detail, nil)

@@ -38,6 +38,7 @@ type Handler struct {
 	forward *httputil.ReverseProxy
 	pages   *bounded[pageKey, *ranked]
 	unfit   *bounded[searchKey, search.Reason] // searches that could not be widened lately, and why
+	shadows chan struct{}                      // those under way
 	metrics *metrics
 	log     *slog.Logger
 	now     func() time.Time
@@ -58,6 +59,7 @@ func New(s *Snapshot, o Options) *Handler {
 		now:     o.Now,
 		watcher: o.Observer,
 		pages:   newBounded[pageKey, *ranked](maxPages, pagesKept, o.Now),
+		shadows: make(chan struct{}, maxShadows),
 		unfit:   newBounded[searchKey, search.Reason](maxUnfit, unfitKept, o.Now),
 	}
 	h.forward = &httputil.ReverseProxy{

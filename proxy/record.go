@@ -34,6 +34,7 @@ type record struct {
 	recorded   bool                   // what it shows is kept
 	queryID    string                 // "": nobody asks
 	impression *experiment.Impression // what it showed; nil: nothing that is kept
+	shadows    []*shadow              // variants that rank the same when its answer is given
 
 	told []string // how the first hits of the page came to their places, where the client debugs
 }
@@ -272,6 +273,7 @@ func (h *Handler) finish(c *call, status int, missed bool) {
 	}
 	if !missed {
 		h.keep(c, status)
+		h.cover(c, status)
 	}
 
 	level, message := slog.LevelDebug, "search"

@@ -27,7 +27,9 @@ type searching struct {
 	ubi *search.UBI // what it says of itself to UBI; nil: nothing
 
 	// The plan, which does not change once the cluster is asked.
-	covering  int // the place of the rule that covers it
+	covering  int  // the place of the rule that covers it
+	line      int  // its place in a request of several searches
+	behind    bool // it is ranked in another's shadow, and teaches nothing about it
 	ruled     Rule
 	ranker    Ranker
 	template  search.Template
@@ -43,6 +45,7 @@ type searching struct {
 
 	// What the cluster answered.
 	hits    *search.Response
+	bytes   int               // of the answer
 	offered []rerank.Hit      // the window
 	window  pageKey           // what its order depends on
 	order   *ranked           // nil: nothing was ranked
@@ -305,8 +308,11 @@ func (s *searching) take(body []byte) (search.Reason, error) {
 	if s.hits, err = search.ParseResponse(body); err != nil {
 		return search.UpstreamMalformed, err
 	}
+	s.bytes = len(body)
 	if s.wide.Changed && s.hits.FailedShards() > 0 { // perhaps for what we asked, and their hits would be lost
-		s.handler.unfit.keep(s.key(), search.UpstreamPartial)
+		if !s.behind {
+			s.handler.unfit.keep(s.key(), search.UpstreamPartial)
+		}
 		return search.UpstreamPartial, nil
 	}
 	if s.asItComes && s.hits.Sorted() {

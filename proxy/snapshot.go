@@ -106,6 +106,7 @@ type live struct {
 	variants  [][]templateOrErr // of the rules' experiments
 	catalogue *catalogue
 	buffered  *semaphore.Weighted
+	shadowed  *semaphore.Weighted
 	entered   *bounded[principal, struct{}] // clients that the cluster let in lately
 	learned   learned
 	// background is for what is done behind the searches. It ends when another snapshot takes over.
@@ -126,7 +127,7 @@ type templateOrErr struct {
 func newLive(s *Snapshot, old *live, now func() time.Time) *live {
 	l := &live{Snapshot: *s, templates: make([]templateOrErr, len(s.Rules)), variants: make([][]templateOrErr, len(s.Rules))}
 	l.Limits = l.Limits.withDefaults()
-	l.buffered = semaphore.NewWeighted(l.Limits.Buffered)
+	l.buffered, l.shadowed = semaphore.NewWeighted(l.Limits.Buffered), shadowRoom(l.Limits)
 	l.entered = newBounded[principal, struct{}](maxEntered, enteredKept, now)
 	l.learned = newLearned(now)
 	for i, rule := range s.Rules {
