@@ -57,12 +57,13 @@ func BenchmarkExperiment(b *testing.B) {
 	for _, bb := range []struct {
 		name string
 		s    *Snapshot
+		says string
 	}{
-		{"none, lexical", &Snapshot{Rules: off}},
-		{"lexical", in(all(0))},
-		{"none", &Snapshot{Rules: rule}},
-		{"reranked", in(all(1))},
-		{"interleaved", in(interleaved)},
+		{"none, lexical", &Snapshot{Rules: off}, "skipped; reason=disabled"},
+		{"lexical", in(all(0)), "skipped; reason=variant"},
+		{"none", &Snapshot{Rules: rule}, "applied"},
+		{"reranked", in(all(1)), "applied"},
+		{"interleaved", in(interleaved), "applied"},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			bb.s.Upstream, bb.s.Rules[0].Fields = cluster, []string{"title"}
@@ -82,8 +83,8 @@ func BenchmarkExperiment(b *testing.B) {
 				r.Header.Set("X-User", "ada")
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
-				if w.Code != http.StatusOK {
-					b.Fatalf("got %d %s", w.Code, w.Body)
+				if said := w.Header().Get("X-Rerank"); w.Code != http.StatusOK || !strings.HasPrefix(said, bb.says) {
+					b.Fatalf("got %d, X-Rerank %q, %s", w.Code, said, w.Body)
 				}
 			}
 		})
