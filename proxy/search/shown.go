@@ -25,7 +25,6 @@ func (p *Response) Shown(pg Page, field string) ([]Shown, error) {
 	}
 	places := pg.cut(pg.kept(len(p.hits)))
 	all := make([]Shown, len(places))
-	f := finder{body: p.body}
 	index := "" // mostly one for all
 	for k, place := range places {
 		i := pg.hit(place)
@@ -35,8 +34,8 @@ func (p *Response) Shown(pg Page, field string) ([]Shown, error) {
 		}
 		all[k] = Shown{Hit: i, Index: index, ID: p.ID(i)}
 		if field != "" && field != "_id" {
-			if all[k].Object = f.find(h.source, field); all[k].Object == "" {
-				all[k].Object = f.find(h.fields, field)
+			if all[k].Object = find(p.body, h.source, field); all[k].Object == "" {
+				all[k].Object = find(p.body, h.fields, field)
 			}
 		}
 	}
@@ -61,24 +60,14 @@ func (p *Response) Total() int64 {
 	return -1
 }
 
-// A finder looks for a value in the hits' documents. What it needs for that is made once.
-type finder struct {
-	body    []byte
-	source  bytes.Buffer
-	decoder *jsontext.Decoder
-}
-
-// find returns the first scalar that a path leads to, as [Response.Text] follows it; "" where there is none. It reads no further.
-func (f *finder) find(object span, path string) string {
-	if !object.has() || f.body[object.start] != '{' {
+// find returns the first scalar that a path leads to within an object, as [Response.Text] follows it; "" where there is none. It looks at no
+// more bytes than it has to, as this is done for every hit that is shown: the whole response was read without an error, and so is its JSON
+// in order here.
+func find(body []byte, object span, path string) string {
+	if !object.has() || body[object.start] != '{' {
 		return ""
 	}
-	f.source = *bytes.NewBuffer(object.of(f.body))
-	if f.decoder == nil {
-		f.decoder = jsontext.NewDecoder(&f.source)
-	}
-	f.decoder.Reset(&f.source, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	raw, _ := first(f.decoder, path) // the whole response was read without an error, and so is a part of it
+	raw, _ := first(body[object.start:object.end], 0, path)
 	switch {
 	case len(raw) == 0:
 		return ""
@@ -88,44 +77,76 @@ func (f *finder) find(object span, path string) string {
 	return string(raw)
 }
 
-// first reads a value up to the first scalar at the end of the path.
-func first(d *jsontext.Decoder, path string) (jsontext.Value, error) {
-	kind := d.PeekKind()
-	switch kind {
-	case 'n':
-		return nil, d.SkipValue()
-	case '{', '[':
-	default:
-		raw, err := d.ReadValue()
-		if path != "" {
-			raw = nil
+// first looks through the value that begins at a place for the first scalar at the end of the path. It returns where it stopped.
+func first(b []byte, at int, path string) (raw jsontext.Value, end int) {
+	kind := b[at]
+	if kind != '{' && kind != '[' {
+		if end = skip(b, at); path != "" || kind == 'n' {
+			return nil, end
 		}
-		return raw, err
+		return b[at:end], end
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
-	for next := d.PeekKind(); next != '}' && next != ']'; next = d.PeekKind() {
+	for at = next(b, at+1); b[at] != '}' && b[at] != ']'; at = next(b, at) {
 		rest, leads := path, path != "" || kind == '['
 		if kind == '{' {
-			name, err := d.ReadValue()
-			if err != nil {
-				return nil, err
-			}
-			rest, leads = along(name, path)
+			name := at
+			at = skip(b, at)
+			rest, leads = along(b[name:at], path)
+			at = next(b, at)
 		}
 		if !leads {
-			if err := d.SkipValue(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if raw, err := first(d, rest); raw != nil || err != nil {
-			return raw, err
+			at = skip(b, at)
+		} else if raw, at = first(b, at, rest); raw != nil {
+			return raw, at
 		}
 	}
-	_, err := d.ReadToken()
-	return nil, err
+	return nil, at + 1
+}
+
+// next skips what stands between values: white space, commas and colons.
+func next(b []byte, at int) int {
+	for b[at] <= ' ' || b[at] == ',' || b[at] == ':' {
+		at++
+	}
+	return at
+}
+
+// skip returns where the value that begins at a place ends.
+func skip(b []byte, at int) int {
+	depth := 0
+	for ; ; at++ {
+		switch b[at] {
+		case '"':
+			at = skipString(b, at) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ' ', '\t', '\r', '\n', ',', ':':
+			continue
+		default:
+			for at+1 < len(b) && b[at+1] > ' ' && b[at+1] != ',' && b[at+1] != '}' && b[at+1] != ']' {
+				at++
+			}
+		}
+		if depth == 0 {
+			return at + 1
+		}
+	}
+}
+
+// skipString returns where a string ends: at the first quote that no odd number of backslashes stands before.
+func skipString(b []byte, at int) int {
+	for at++; ; at++ {
+		at += bytes.IndexByte(b[at:], '"')
+		before := at
+		for b[before-1] == '\\' {
+			before--
+		}
+		if (at-before)%2 == 0 {
+			return at + 1
+		}
+	}
 }
 
 // along takes the step of a path that a member's name is, and returns the rest.

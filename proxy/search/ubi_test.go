@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 
 	"github.com/rerankd/rerankd/proxy/filterpath"
@@ -382,6 +383,69 @@ func FuzzQueryID(f *testing.F) {
 			t.Fatalf("%q became %q, which is no JSON", body, got)
 		}
 	})
+}
+
+// FuzzObject: what is found with few looks is what a decoder finds with many.
+func FuzzObject(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"a":{"b":[null,{"c":"x"}]},"b":1.50}`, "a.b.c"}, {`{"a\\":"\\\"","a":{"b.c":[[],[true]]}}`, "a.b.c"}, {"{ \"a\" : [ { } , -1e5 ] }", "a"}, {`{"a":{"b":1},"a.b":2}`, "a.b"},
+		{`{"\u0061":"\ud83d\ude00"}`, "a"}, {`{"":{"a":1},"a":""}`, "a"},
+	} {
+		f.Add([]byte(seed[0]), seed[1])
+	}
+	f.Fuzz(func(t *testing.T, object []byte, path string) {
+		p, err := ParseResponse([]byte(`{"hits":{"hits":[{"_source":` + string(object) + `}]}}`))
+		if err != nil || p.Hits() != 1 || !p.hits[0].source.has() || p.body[p.hits[0].source.start] != '{' {
+			return
+		}
+		source := p.hits[0].source
+		d := jsontext.NewDecoder(bytes.NewReader(source.of(p.body)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		want := ""
+		if raw, err := decodeFirst(d, path); err != nil {
+			t.Fatal(err)
+		} else if len(raw) > 0 && raw[0] == '"' {
+			want = unquote(raw)
+		} else {
+			want = string(raw)
+		}
+		if got := find(p.body, source, path); got != want {
+			t.Errorf("%q of %q: got %q, want %q", path, object, got, want)
+		}
+	})
+}
+
+// decodeFirst is first, by a decoder.
+func decodeFirst(d *jsontext.Decoder, path string) (jsontext.Value, error) {
+	kind := d.PeekKind()
+	if kind != '{' && kind != '[' {
+		raw, err := d.ReadValue()
+		if path != "" || kind == 'n' {
+			raw = nil
+		}
+		return raw, err
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for next := d.PeekKind(); next != '}' && next != ']'; next = d.PeekKind() {
+		rest, leads := path, path != "" || kind == '['
+		if kind == '{' {
+			name, err := d.ReadValue()
+			if err != nil {
+				return nil, err
+			}
+			rest, leads = along(name, path)
+		}
+		if !leads {
+			if err := d.SkipValue(); err != nil {
+				return nil, err
+			}
+		} else if raw, err := decodeFirst(d, rest); raw != nil || err != nil {
+			return raw, err
+		}
+	}
+	_, err := d.ReadToken()
+	return nil, err
 }
 
 // BenchmarkUBI is what the section costs a search of 2 KB: being read, and being left out beside the widening that is done anyway.
