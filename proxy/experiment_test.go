@@ -289,7 +289,7 @@ func TestUBI(t *testing.T) {
 	}
 	for i, got := range s.Sink.(*kept).impressions(t, 40) {
 		first := map[string]string{"lexical": "A-0", "reranked": "A-29"}[got.Variant]
-		if got.QueryID != fmt.Sprint("q", i) || got.Client != fmt.Sprint("c", i) || got.Application != "web" || got.Attributes["page"] != "home" || got.Hits[0].Object != first {
+		if got.QueryID != fmt.Sprint("q", i) || got.Client != fmt.Sprint("c", i) || got.Application != "web" || got.Attributes["page"] != "home" || got.Field != "sku" || got.Hits[0].Object != first {
 			t.Errorf("got impression %+v", got)
 		}
 	}

@@ -97,6 +97,9 @@ func (s *searching) see(hits *search.Response, page search.Page) {
 	if s.trial.out {
 		i.Experiment = ""
 	}
+	if field != "_id" {
+		i.Field = field
+	}
 	if s.ubi != nil {
 		i.Client, i.Application, i.Attributes = s.ubi.ClientID, s.ubi.Application, s.ubi.Attributes
 	}

@@ -18,10 +18,8 @@ type intake struct {
 
 func newIntake(p *program) *intake { return &intake{p: p} }
 
-// open begins to take in; pages of these origins may send from a browser.
-func (i *intake) open(origins []string) {
-	i.handler.Store(ubi.New(ubi.Options{Sink: stores{i.p}, Origins: origins}, i.p.registry))
-}
+// open begins to take in. Which pages may send from a browser is said by each configuration.
+func (i *intake) open() { i.handler.Store(ubi.New(ubi.Options{Sink: stores{i.p}}, i.p.registry)) }
 
 // Keep notes that a page was shown, so that events on it are known to belong to something.
 func (i *intake) Keep(r experiment.Record) {

@@ -104,7 +104,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
-	p.events.open(c.Events.Origins)
+	p.events.open()
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err
@@ -152,6 +152,7 @@ func (p *program) reload(ctx context.Context, load func() (*config.Config, error
 
 func (p *program) commit(a *assembly) {
 	p.caches.Resize(int64(a.config.Caches.Tokens), int64(a.config.Caches.Scores))
+	p.events.handler.Load().Allow(a.config.Events.Origins)
 	p.now.Store(&state{assembly: a, loaded: time.Now()})
 	p.metrics.reloadOK.Set(1)
 	p.metrics.reloadTime.SetToCurrentTime()

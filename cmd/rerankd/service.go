@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -128,7 +127,6 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 			{"tls", (c.TLS == nil) != (s.certificate == nil)},
 			{"limits.connections", c.Limits.Connections != running.Limits.Connections},
 			{"log.format", c.Log.Format != running.Log.Format},
-			{"events.origins", !slices.Equal(c.Events.Origins, running.Events.Origins)},
 		} {
 			if at.changed {
 				s.logger.Warn("takes effect at the next start", "key", at.key)
