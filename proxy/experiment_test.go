@@ -710,3 +710,81 @@ func TestInterleavedOfOtherFieldsAndWindows(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A follower is a Tracker that notes what it is told, and concludes something from everything.
+type follower struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (f *follower) Shown(client, search uint64, i *experiment.Impression) (experiment.Event, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, fmt.Sprintf("%d %d shown %d", client, search, i.From))
+	return experiment.Event{QueryID: i.QueryID, Implicit: "page"}, i.From > 0
+}
+
+func (f *follower) Fetched(client uint64, index, id string, now time.Time) (experiment.Event, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, fmt.Sprintf("%d fetched %s/%s", client, index, id))
+	return experiment.Event{Object: id, Implicit: "get"}, true
+}
+
+// What the traffic tells is told of whoever makes it: pages of one search as such, and documents that are fetched by their ids.
+func TestTraffic(t *testing.T) {
+	shop := &shop{docs: 100}
+	shop.intercept = func(w http.ResponseWriter, r *http.Request, _ []byte, _ bool) bool {
+		if strings.HasSuffix(r.URL.Path, "/gone") {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		return false
+	}
+	f := &follower{}
+	s := against(reverse)
+	s.Upstream, s.Tracker = upstream(t, shop.ServeHTTP), f
+	base, _ := serve(t, s, Options{})
+	sink := s.Sink.(*kept)
+	search := func(user string, from int, words string) {
+		ask(t, base, fmt.Sprintf(`{"from":%d,"query":{"match":{"title":%q}}}`, from, words), "X-User", user)
+	}
+	get := func(user, path string) {
+		if _, _, err := do(t, request(t, "GET", base+path, "", "X-User", user)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	search("ada", 0, "blue shoes")
+	sink.impressions(t, 1)
+	search("ada", 10, "blue shoes")
+	sink.impressions(t, 2)
+	search("bob", 0, "red hats")
+	sink.impressions(t, 3)
+	get("ada", "/shop/_doc/29")
+	get("ada", "/my%20shop/_doc/a%2Fb")
+	get("ada", "/shop/_doc/gone")
+	get("ada", "/shop/_settings")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var client, other, one, two uint64
+	fmt.Sscanf(f.told[0], "%d %d", &client, &one)
+	fmt.Sscanf(f.told[2], "%d %d", &other, &two)
+	want := []string{
+		fmt.Sprint(client, " ", one, " shown 0"), fmt.Sprint(client, " ", one, " shown 10"), fmt.Sprint(other, " ", two, " shown 0"),
+		fmt.Sprint(client, " fetched shop/29"), fmt.Sprint(client, " fetched my shop/a/b"),
+	}
+	if diff := cmp.Diff(want, f.told); diff != "" || client == other || one == two || client == 0 {
+		t.Errorf("what was told (-want +got):\n%s", diff)
+	}
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	var events []string
+	for _, r := range sink.records {
+		if r.Event != nil {
+			events = append(events, r.Event.Implicit)
+		}
+	}
+	if diff := cmp.Diff([]string{"page", "get", "get"}, events); diff != "" {
+		t.Errorf("the events (-want +got):\n%s", diff)
+	}
+}

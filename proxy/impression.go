@@ -110,6 +110,9 @@ func (s *searching) see(hits *search.Response, page search.Page) {
 		}
 	}
 	s.impression = i
+	if s.live.Tracker != nil {
+		s.visitor, s.searched = s.live.visitor(s.req.Header, s.ubi), s.number()
+	}
 }
 
 // seeOwn notes what an answer to the client's own request shows, and returns it with the search's id where that is to be told.
@@ -162,6 +165,7 @@ func (h *Handler) keep(c *call, status int) {
 		}
 		i.Cluster, i.Added, i.Took = j.cluster, j.widening+j.ranking+j.splicing, j.total
 		c.live.Sink.Keep(experiment.Record{Impression: i})
+		s.conclude(c.live)
 	}
 }
 

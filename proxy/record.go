@@ -34,6 +34,8 @@ type record struct {
 	recorded   bool                   // what it shows is kept
 	queryID    string                 // "": nobody asks
 	impression *experiment.Impression // what it showed; nil: nothing that is kept
+	visitor    uint64                 // whoever was shown it
+	searched   uint64                 // the search that it is a page of
 	shadows    []*shadow              // variants that rank the same when its answer is given
 
 	told []string // how the first hits of the page came to their places, where the client debugs

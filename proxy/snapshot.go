@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"net/http"
 	"reflect"
 	"sync/atomic"
@@ -93,6 +94,7 @@ type Snapshot struct {
 	Off        bool             // the kill switch: every search passes, with reason=disabled
 	Limits     Limits
 	Sink       experiment.Sink // of what searches show; nil: nothing is kept
+	Tracker    Tracker         // concludes events from the traffic; nil: nobody does
 	Events     http.Handler    // takes events where applications search, at /ubi_events and /ubi_queries; nil: these are the cluster's affair
 	LogQueries bool            // whether a log line may hold the user's words
 	SlowSearch time.Duration   // searches that take longer are logged as warnings; 0: none
@@ -105,6 +107,8 @@ type live struct {
 	templates []templateOrErr   // of the rules
 	variants  [][]templateOrErr // of the rules' experiments
 	catalogue *catalogue
+	visitors  []Unit
+	seed      maphash.Seed // of their numbers
 	buffered  *semaphore.Weighted
 	shadowed  *semaphore.Weighted
 	entered   *bounded[principal, struct{}] // clients that the cluster let in lately
@@ -127,6 +131,10 @@ type templateOrErr struct {
 func newLive(s *Snapshot, old *live, now func() time.Time) *live {
 	l := &live{Snapshot: *s, templates: make([]templateOrErr, len(s.Rules)), variants: make([][]templateOrErr, len(s.Rules))}
 	l.Limits = l.Limits.withDefaults()
+	l.visitors, l.seed = visitors(s.Rules), maphash.MakeSeed()
+	if old != nil {
+		l.seed = old.seed // whoever was shown something under one snapshot is known under the next
+	}
 	l.buffered, l.shadowed = semaphore.NewWeighted(l.Limits.Buffered), shadowRoom(l.Limits)
 	l.entered = newBounded[principal, struct{}](maxEntered, enteredKept, now)
 	l.learned = newLearned(now)

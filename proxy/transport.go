@@ -16,7 +16,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(c.ctx)
 	to, ok := route(req.Method, req.URL)
 	if !ok {
-		return c.live.Upstream.RoundTrip(req)
+		res, err := c.live.Upstream.RoundTrip(req)
+		if err == nil && res.StatusCode == http.StatusOK {
+			t.handler.fetched(c, req)
+		}
+		return res, err
 	}
 	if m, ours := c.live.Inference[to.id]; to.endpoint == endpointInference && ours && to.id != "*" && !c.live.Off && !c.said.off {
 		x := &exchange{handler: t.handler, call: c, live: c.live, journey: &journey{endpoint: to.endpoint}, req: req, arrived: time.Now()}

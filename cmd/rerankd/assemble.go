@@ -32,6 +32,7 @@ type assembly struct {
 	totals  tallies                // of the experiments that run
 	stores  sink.Tee               // where records are kept; empty: nowhere
 	sink    sink.Tee               // who is told of what is shown, stores included; empty: nobody
+	implied *implied               // nil: nothing is concluded from the traffic
 	close   func()
 }
 
@@ -68,7 +69,7 @@ func (p *program) assemble(ctx context.Context, c *config.Config, former *assemb
 	if err != nil {
 		return nil, err
 	}
-	a.stores = stores
+	a.stores, a.implied = stores, impliedBy(c.Events, former)
 
 	if c.Rerank.IsOff() && former != nil {
 		for _, k := range former.keys {
@@ -241,6 +242,9 @@ func (p *program) snapshot(a *assembly) *proxy.Snapshot {
 	}
 	if len(a.sink) > 0 {
 		s.Sink = a.sink
+	}
+	if a.implied != nil {
+		s.Tracker = a.implied
 	}
 	if a.config.Events.Proxy {
 		s.Events = p.events

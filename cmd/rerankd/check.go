@@ -166,7 +166,7 @@ func (o checkOptions) look(ctx context.Context, e *environment) (*checkReport, e
 		r.Models = append(r.Models, report)
 	}
 	for _, e := range experiments {
-		r.Experiments = append(r.Experiments, reportExperiment(e))
+		r.Experiments = append(r.Experiments, describeExperiment(e))
 	}
 	slices.SortFunc(r.Models, func(a, b modelReport) int { return strings.Compare(a.Name, b.Name) })
 	names := make([]string, 0, len(mappings))
@@ -210,7 +210,7 @@ func (a *asker) mappings(ctx context.Context, indices string) (map[string][]byte
 	return each, nil
 }
 
-func reportExperiment(e config.Experiment) experimentReport {
+func describeExperiment(e config.Experiment) experimentReport {
 	report := experimentReport{Name: e.Name, Rule: e.Rule, Phase: stepOf(e).String(), Assign: e.Assign}
 	for _, u := range e.Unit {
 		report.Unit = append(report.Unit, u.String())

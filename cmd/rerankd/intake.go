@@ -3,8 +3,11 @@ package main
 import (
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
+	"time"
 
+	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/ubi"
 )
@@ -46,4 +49,39 @@ func (s stores) Keep(r experiment.Record) {
 	if now := s.p.now.Load(); now != nil {
 		now.stores.Keep(r)
 	}
+}
+
+// implied concludes from the traffic what the configuration wishes for.
+type implied struct {
+	tracker *ubi.Tracker
+	kinds   []string
+	window  time.Duration
+}
+
+// impliedBy is what a configuration wishes for; nil where it is nothing. What is remembered of the pages before outlives a reload.
+func impliedBy(e config.Events, former *assembly) *implied {
+	if len(e.Implicit) == 0 {
+		return nil
+	}
+	i := &implied{kinds: e.Implicit, window: time.Duration(e.Window)}
+	if former != nil && former.implied != nil && former.implied.window == i.window {
+		i.tracker = former.implied.tracker
+	} else {
+		i.tracker = ubi.NewTracker(ubi.TrackerOptions{Window: i.window})
+	}
+	return i
+}
+
+// Shown is part of [proxy.Tracker].
+func (i *implied) Shown(client, search uint64, page *experiment.Impression) (experiment.Event, bool) {
+	e, ok := i.tracker.Shown(client, search, page)
+	return e, ok && slices.Contains(i.kinds, e.Implicit)
+}
+
+// Fetched is part of [proxy.Tracker].
+func (i *implied) Fetched(client uint64, index, id string, now time.Time) (experiment.Event, bool) {
+	if !slices.Contains(i.kinds, "get") {
+		return experiment.Event{}, false
+	}
+	return i.tracker.Fetched(client, index, id, now)
 }

@@ -208,7 +208,7 @@ func printStart(w io.Writer, s *service, c *config.Config) {
 		}
 	}
 	for _, e := range c.Experiments {
-		x := reportExperiment(e)
+		x := describeExperiment(e)
 		t.row("experiment", fmt.Sprintf("%s over rule %s: %s, %s of %s", x.Name, x.Rule, x.Phase, x.Assign, strings.Join(x.Variants, ", ")))
 	}
 	if s.adminURL != "" {
