@@ -364,7 +364,12 @@ func TestForget(t *testing.T) {
 	if err != nil || len(left) != 5 { // three files, two locks
 		t.Errorf("got %v, %v", left, err)
 	}
+	compressed := filepath.Join(dir, "compressed.jsonl.gz")
+	if err := os.WriteFile(compressed, []byte("\x1f\x8b\x08\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for want, forget := range map[string]func() error{
+		"it is compressed":          func() error { _, err := Forget("a", nil, compressed); return err },
 		"no client is named":        func() error { _, err := Forget("", nil, other); return err },
 		"no such file or directory": func() error { _, err := Forget("a", nil, filepath.Join(dir, "nowhere")); return err },
 	} {

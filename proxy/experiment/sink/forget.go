@@ -187,6 +187,9 @@ func read(line []byte) (r experiment.Record, ok bool) {
 // lines calls do for each line, line feed included, of whatever length; blank lines are none.
 func lines(r io.Reader, do func(line []byte) error) error {
 	b := bufio.NewReaderSize(r, 1<<20)
+	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
+		return errors.New("it is compressed: take it apart with gzip -d, and compress it again afterwards")
+	}
 	for {
 		line, err := b.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
