@@ -58,6 +58,9 @@ type Admin struct {
 	// Compare is the page on which an index is searched with and without reranking. Default on. The searches are made with the credentials
 	// that Cluster.Auth says; where those are rerankd's own, whoever reaches the listener can read what they may.
 	Compare Switch `yaml:"compare"`
+	// Queries shows on the live page what users searched for. Default true: it is in memory alone, a thousand searches. With false their
+	// words are neither kept nor shown. The log has a key of its own, log.queries.
+	Queries bool `yaml:"queries"`
 }
 
 // Cluster says where the search cluster is and how to talk to it.

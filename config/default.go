@@ -7,7 +7,7 @@ import "time"
 func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:9280",
-		Admin:  Admin{Listen: "127.0.0.1:9281", Compare: On},
+		Admin:  Admin{Listen: "127.0.0.1:9281", Compare: On, Queries: true},
 		Cluster: Cluster{
 			Kind: KindAuto,
 			URLs: []string{"http://127.0.0.1:9200"},

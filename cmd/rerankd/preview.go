@@ -40,15 +40,16 @@ func (p *program) Compare(ctx context.Context, q admin.Question) (*admin.Compari
 		return nil, errors.New("the program is stopping")
 	}
 	lending := p.now.Load().config.Cluster.Auth != config.AuthPassthrough
-	s := *running
-	s.Close = release
 	rules, window, err := previewed(running, q)
 	if err != nil {
 		release()
 		return nil, err
 	}
-	s.Rules = rules
-	h := proxy.New(&s, proxy.Options{})
+	// What is looked at here is in no experiment, and nobody was shown it.
+	h := proxy.New(&proxy.Snapshot{
+		Upstream: running.Upstream, Mappings: running.Mappings, Rules: rules, Inference: running.Inference,
+		OpenSearch: running.OpenSearch, Off: running.Off, Limits: running.Limits, Close: release,
+	}, proxy.Options{})
 	defer h.Close()
 
 	// Not the request's own context: of a server's, ReverseProxy takes what breaks for the server's to handle, by a panic.
@@ -57,7 +58,7 @@ func (p *program) Compare(ctx context.Context, q admin.Question) (*admin.Compari
 	defer context.AfterFunc(ctx, cancel)()
 	a := &searcher{
 		url: "http://preview", client: http.Client{Transport: inProcess{h}}, header: http.Header{},
-		mapper: s.Mappings, lending: lending,
+		mapper: running.Mappings, lending: lending,
 	}
 	if q.User != "" && !lending {
 		a.identify(q.User + ":" + q.Password)
@@ -87,6 +88,7 @@ func previewed(s *proxy.Snapshot, q admin.Question) (rules []proxy.Rule, window 
 
 // changed is a rule as a question wants it.
 func changed(s *proxy.Snapshot, rule proxy.Rule, q admin.Question) (proxy.Rule, error) {
+	rule.Experiment, rule.Recorded = nil, false
 	if q.Budget > 0 {
 		rule.Budget, rule.Total = q.Budget, 0
 	}

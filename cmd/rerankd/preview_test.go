@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -213,5 +214,33 @@ func TestPreviewHoldsTheModels(t *testing.T) {
 	}
 	if open() {
 		t.Error("the models are still open")
+	}
+}
+
+// What is looked at on the compare page was shown to no user: it is no impression, whatever is kept of the traffic.
+func TestPreviewIsNoImpression(t *testing.T) {
+	directory := t.TempDir()
+	t.Run("program", func(t *testing.T) {
+		w := newWatchedProgram(t, &fakeCluster{indices: shelf}, "events: { sink: file, directory: "+directory+" }\n"+
+			"rules: [{ name: shelf, fields: [title, about], stages: [{ model: small, window: 4 }], budget: 10s }]")
+		if c, err := w.Compare(t.Context(), admin.Question{Index: "books", Words: "looked at"}); err != nil || c.Outcome != "applied" {
+			t.Fatalf("got %+v, %v", c, err)
+		}
+		w.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://proxy/books/_search?q=shown", nil))
+	})
+	kept := ""
+	files, err := os.ReadDir(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(filepath.Join(directory, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept += string(data)
+	}
+	if !strings.Contains(kept, "shown") || strings.Contains(kept, "looked at") {
+		t.Errorf("got %q, want what was shown, and not what was looked at", kept)
 	}
 }

@@ -43,6 +43,7 @@ type program struct {
 	started  time.Time
 	versions map[string]string
 	previews chan struct{} // a place for each comparison under way
+	live     *admin.Live   // the searches of late
 
 	now      atomic.Pointer[state]
 	closing  sync.WaitGroup // sinks that are writing what is left
@@ -80,6 +81,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 		started:  time.Now(),
 		versions: versions(),
 		previews: make(chan struct{}, maxPreviews),
+		live:     new(admin.Live),
 		metrics: programMetrics{
 			reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 				Name: "rerankd_config_last_reload_successful", Help: "Whether the configuration file, as it was read last, is in force.",
@@ -109,7 +111,11 @@ func (p *program) start(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.handler = proxy.New(p.snapshot(a), proxy.Options{Registerer: p.registry, Logger: p.logger})
+	o := proxy.Options{Registerer: p.registry, Logger: p.logger}
+	if c.Admin.Listen != string(config.Off) {
+		o.Observer = observer{p.live, p.showsWords}
+	}
+	p.handler = proxy.New(p.snapshot(a), o)
 	p.commit(a)
 	return nil
 }
@@ -154,6 +160,9 @@ func (p *program) commit(a *assembly) {
 	p.caches.Resize(int64(a.config.Caches.Tokens), int64(a.config.Caches.Scores))
 	p.events.handler.Load().Allow(a.config.Events.Origins)
 	p.now.Store(&state{assembly: a, loaded: time.Now()})
+	if !a.config.Admin.Queries {
+		p.live.ForgetWords()
+	}
 	p.metrics.reloadOK.Set(1)
 	p.metrics.reloadTime.SetToCurrentTime()
 }

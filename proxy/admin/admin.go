@@ -131,6 +131,8 @@ type Event struct {
 type Options struct {
 	Program  Program
 	Comparer Comparer            // nil: no /compare
+	Live     *Live               // nil: no /live
+	Words    func() bool         // whether Live is given the words of searches; nil: it is
 	Gatherer prometheus.Gatherer // nil: no /metrics
 	Events   http.Handler        // takes what people did with what they were shown: /ubi_events, /ubi_queries; nil: nobody does
 	Logger   *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
@@ -158,6 +160,10 @@ func New(o Options) http.Handler {
 	if o.Comparer != nil {
 		mux.Handle("GET /compare", here(s.compare))
 		mux.Handle("POST /compare", here(s.compare)) // with credentials, which must not stand in a URL
+	}
+	if o.Live != nil {
+		mux.Handle("GET /live", here(s.watchLive))
+		mux.Handle("GET /live/feed", here(s.feed))
 	}
 	if o.Gatherer != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{

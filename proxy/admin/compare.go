@@ -149,14 +149,14 @@ func show(c *Comparison, h Hit) shown {
 		s.TextParts = mark(c.Query, snippet(c.Query, h.Text))
 	}
 	if h.Score != nil {
-		s.Score = number(*h.Score)
+		s.Score = digits(*h.Score)
 	}
 	s.Sign, s.Says = says(h)
 	return s
 }
 
-// number is a score with four digits.
-func number(x float64) string {
+// digits is a score with four of them.
+func digits(x float64) string {
 	if x != 0 && (x < 0.001 && x > -0.001 || x >= 1e6 || x <= -1e6) {
 		return fmt.Sprintf("%.3g", x)
 	}

@@ -2,11 +2,15 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -304,9 +308,39 @@ func TestMarkKeepsTheText(t *testing.T) {
 	})
 }
 
+// What is not ours is what NOTICE says it is, to the byte, with its licence.
+func TestVendoredAssets(t *testing.T) {
+	notice, err := os.ReadFile("../../NOTICE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := assetFiles.ReadDir("assets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := []string{"LICENSE.uplot", "compare.js", "icon.svg", "live.js", "style.css"}
+	vendored := 0
+	for _, f := range files {
+		if slices.Contains(ours, f.Name()) {
+			continue
+		}
+		data, err := assetFiles.ReadFile("assets/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		vendored++
+		if line := regexp.MustCompile(fmt.Sprintf(`(?m)^ +%s +sha256 %x$`, regexp.QuoteMeta(f.Name()), sha256.Sum256(data))); !line.Match(notice) {
+			t.Errorf("NOTICE does not have %s with the digest %x", f.Name(), sha256.Sum256(data))
+		}
+	}
+	if license, err := assetFiles.ReadFile("assets/LICENSE.uplot"); err != nil || vendored != 2 || !strings.Contains(string(license), "The MIT License") {
+		t.Errorf("got %d files that are not ours, licence %.80q, %v", vendored, license, err)
+	}
+}
+
 func TestAssets(t *testing.T) {
-	h := New(Options{Program: fakeProgram{}, Comparer: &fakeComparer{}})
-	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "compare.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
+	h := New(Options{Program: fakeProgram{}, Comparer: &fakeComparer{}, Live: new(Live)})
+	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "compare.js": "text/javascript; charset=utf-8", "live.js": "text/javascript; charset=utf-8", "uplot.min.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		w := ask(t, h, "GET", "/assets/"+name, "")
 		if w.Code != 200 || w.Header().Get("Content-Type") != kind {
 			t.Errorf("%s: got %d %s, want 200 %s", name, w.Code, w.Header().Get("Content-Type"), kind)
@@ -318,7 +352,7 @@ func TestAssets(t *testing.T) {
 		}
 	}
 	// A page has no script and no style of its own: the policy would not let it.
-	for _, path := range []string{"/", "/compare", "/compare?index=shop&q=shoes"} {
+	for _, path := range []string{"/", "/compare", "/compare?index=shop&q=shoes", "/live"} {
 		page := ask(t, h, "GET", path, "").Body.String()
 		for _, forbidden := range []string{"<style", " style=", "<script>", " onclick=", "javascript:", "http://", "https://"} {
 			if strings.Contains(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), forbidden) {

@@ -29,6 +29,8 @@ var layout = template.Must(template.New("layout.html").Funcs(functions).ParseFS(
 var functions = template.FuncMap{
 	"join":  strings.Join,
 	"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"ms":    millis,
 	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
 }
 
@@ -43,6 +45,7 @@ type head struct {
 	Title  string
 	Here   string   // the path of the page, as the navigation has it
 	Pages  []link   // of the navigation
+	Styles []string // files under /assets, beside the common one
 	Script []string // files under /assets
 }
 
@@ -54,7 +57,10 @@ func (s *site) head(title, here string, scripts ...string) head {
 	if s.Comparer != nil {
 		pages = append(pages, link{"/compare", "Compare"})
 	}
-	return head{title, here, pages, scripts}
+	if s.Live != nil {
+		pages = append(pages, link{"/live", "Live"})
+	}
+	return head{Title: title, Here: here, Pages: pages, Script: scripts}
 }
 
 // show writes a page. Nothing is sent before it is whole.
