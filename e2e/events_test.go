@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +17,149 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/rerankd/rerankd/e2e/cluster"
+	"github.com/rerankd/rerankd/e2e/program"
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/ubi"
 )
+
+// What searches show and what people do is kept in files and in a real cluster without a plugin, by the program as it is built.
+func TestEvents(t *testing.T) {
+	for _, engine := range cluster.Asked(t) {
+		t.Run(string(engine), func(t *testing.T) { testEvents(t, cluster.Start(t, engine)) })
+	}
+}
+
+func testEvents(t *testing.T, node *cluster.Node) {
+	const index = "e2e-events"
+	for _, name := range []string{"ubi_queries", "ubi_events"} {
+		node.Delete(t, name)
+		t.Cleanup(func() { node.Delete(t, name) })
+	}
+	var bulk strings.Builder
+	for i := range 25 {
+		fmt.Fprintf(&bulk, `{"index":{"_id":"%d"}}`+"\n"+`{"sku":%d,"title":"hiking boots number %d"}`+"\n", i, 1000+i, i)
+	}
+	node.Index(t, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"properties":{"title":{"type":"text"},"sku":{"type":"long"}}}}`, bulk.String())
+	kept := t.TempDir()
+	p := program.Serve(t, node, fmt.Sprintf(`
+rules: [{ indices: [%s], fields: [title], stages: [{ model: small, window: 25 }], budget: 60s }]
+events: { sink: both, directory: %s, implicit: [get, page, reformulation] }
+experiments:
+  - { name: boots, variants: { lexical: { rerank: off }, reranked: {} }, unit: [{ header: X-User }], phase: live }
+`, index, kept))
+	through := client{url: p.URL}
+	awaitWarm(t, through, "/"+index+"/_search", body(match("boots")))
+
+	type page struct {
+		Hits struct {
+			Hits []struct {
+				ID     string `json:"_id"`
+				Source struct{ SKU int64 }
+			}
+		}
+		Ext struct {
+			UBI struct {
+				QueryID string `json:"query_id"`
+			}
+		}
+	}
+	search := func(user, words string, from int) page {
+		a := through.do(t, http.MethodPost, "/"+index+"/_search", fmt.Sprintf(`{"query":{"match":{"title":%q}},"from":%d,"size":5,
+			"ext":{"ubi":{"client_id":"client-%s","user_query":%q,"object_id_field":"sku","query_attributes":{"test":"yes"}}}}`, words, from, user, words), "X-User: "+user)
+		var shown page
+		unmarshal(t, a.Body, &shown)
+		if a.Status != http.StatusOK || len(shown.Hits.Hits) != 5 || shown.Ext.UBI.QueryID == "" || a.Header.Get("X-Rerank-Query-Id") != shown.Ext.UBI.QueryID {
+			t.Fatalf("got %d %s, query id %q", a.Status, a.Body, a.Header.Get("X-Rerank-Query-Id"))
+		}
+		return shown
+	}
+	admin := client{url: p.Admin}
+	clicked := map[string]string{} // the _id of what was clicked, by query
+	for user := range 8 {
+		name := fmt.Sprint("user-", user)
+		first := search(name, "hiking boots", 0)
+		second := search(name, "hiking boots", 5)
+		search(name, "boots for hiking", 0)
+		clicked[first.Ext.UBI.QueryID] = first.Hits.Hits[1].ID
+		a := admin.do(t, http.MethodPost, "/ubi_events", fmt.Sprintf(`[{"action_name":"click","query_id":%q,"client_id":"client-%s","timestamp":%d,"user_query":"hiking boots",
+			"event_attributes":{"object":{"object_id":%d,"object_id_field":"sku"},"position":{"ordinal":2}}}]`,
+			first.Ext.UBI.QueryID, name, time.Now().UnixMilli(), first.Hits.Hits[1].Source.SKU))
+		if a.Status != http.StatusAccepted || !strings.Contains(string(a.Body), `"accepted":1`) {
+			t.Fatalf("got %d %s", a.Status, a.Body)
+		}
+		if a := through.do(t, http.MethodGet, "/"+index+"/_doc/"+second.Hits.Hits[2].ID, "", "X-User: "+name); a.Status != http.StatusOK {
+			t.Fatalf("got %d %s", a.Status, a.Body)
+		}
+	}
+
+	c := recordsOf{node, &http.Transport{}}
+	defer c.transport.CloseIdleConnections()
+	ours := `{"prefix":{"client_id":"client-user-"}}`
+	deadline := time.Now().Add(30 * time.Second)
+	for { // both sinks write within a second or so
+		c.do(t, http.MethodPost, "/_refresh", "")
+		if there := string(c.do(t, http.MethodGet, "/_cat/indices", "")); strings.Contains(there, "ubi_events") && strings.Contains(there, "ubi_queries") && c.count(t, "ubi_queries", ours) >= 24 && c.count(t, "ubi_events", ours) >= 24*5+8*4 || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	action := func(name, more string) string {
+		return fmt.Sprintf(`{"bool":{"filter":[%s,{"term":{"action_name":%q}}%s]}}`, ours, name, more)
+	}
+	for _, test := range []struct {
+		index, query string
+		want         int
+	}{
+		{"ubi_queries", ours, 24},
+		{"ubi_queries", `{"bool":{"filter":[{"term":{"query_attributes.test":"yes"}},{"term":{"query_attributes.rerankd_experiment":"boots"}}]}}`, 24},
+		{"ubi_events", action("impression", ""), 120},
+		{"ubi_events", action("click", ""), 16},
+		{"ubi_events", action("click", `,{"term":{"message":"get"}},{"term":{"event_attributes.position.ordinal":8}}`), 8},
+		{"ubi_events", action("page", ""), 8},
+		{"ubi_events", action("reformulation", ""), 8},
+	} {
+		if got := c.count(t, test.index, test.query); got != test.want {
+			t.Errorf("%s %s: got %d, want %d", test.index, test.query, got, test.want)
+		}
+	}
+
+	variants, events := map[string]int{}, map[string]int{}
+	lines, err := os.ReadFile(onlyFile(t, kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(lines)) {
+		var r experiment.Record
+		unmarshal(t, []byte(line), &r)
+		switch {
+		case r.Impression != nil && r.Impression.Client != "":
+			i := r.Impression
+			variants[i.Variant]++
+			if hit, ok := clicked[i.QueryID]; ok && i.From == 0 && (i.Hits[1].ID != hit || i.Hits[1].Object == "" || i.Field != "sku" || i.Total != 25) {
+				t.Errorf("got %s, of which %s was clicked", line, hit)
+			}
+		case r.Event != nil:
+			events[r.Event.Action+" "+r.Event.Implicit]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"click ": 8, "click get": 8, "page page": 8, "reformulation reformulation": 8}, events); diff != "" {
+		t.Errorf("events in the file (-want +got)\n%s", diff)
+	}
+	if variants["lexical"]+variants["reranked"] != 24 || variants["lexical"]%3 != 0 || variants["lexical"] == 0 || variants["reranked"] == 0 {
+		t.Errorf("impressions in the file: %v", variants)
+	}
+}
+
+// onlyFile is the file of records in a directory.
+func onlyFile(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("got the files %v, %v", names, err)
+	}
+	return names[0]
+}
 
 // The few lines of JavaScript in docs/events.md do in a browser what the text beside them says, from a page of another origin.
 func TestEventsFromABrowser(t *testing.T) {

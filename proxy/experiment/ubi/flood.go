@@ -13,12 +13,15 @@ var errFlooded = errors.New("more came than is taken: send it again, later")
 
 // flood bounds how much comes: of one address, of one client id, and in all. A client may save up events for the time of a whole request.
 type flood struct {
-	each rate.Limit
+	each rate.Limit // of a client id
 	all  *rate.Limiter
 
 	mu   sync.Mutex
 	some *recent[uint64, *rate.Limiter]
 }
+
+// perAddress is how much more may come of one address than of one client id: an office shares one, and all the world a load balancer's.
+const perAddress = 10
 
 // maxSenders bounds the addresses and client ids whose rates are remembered. Beyond it, whoever came longest ago begins anew; then all of
 // them together are still bounded.
@@ -33,12 +36,12 @@ func newFlood(each, all float64) *flood {
 }
 
 // of returns what bounds one sender.
-func (f *flood) of(sender uint64, now time.Time) *rate.Limiter {
+func (f *flood) of(sender uint64, each rate.Limit, now time.Time) *rate.Limiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l, ok := f.some.get(sender, now)
 	if !ok {
-		l = rate.NewLimiter(f.each, maxItems)
+		l = rate.NewLimiter(each, maxItems)
 		f.some.put(sender, l, now)
 	}
 	return l
@@ -46,7 +49,7 @@ func (f *flood) of(sender uint64, now time.Time) *rate.Limiter {
 
 // wait is how long an address has to wait before it may send anything; 0: it may now.
 func (f *flood) wait(address uint64, now time.Time) time.Duration {
-	for _, l := range []*rate.Limiter{f.of(address, now), f.all} {
+	for _, l := range []*rate.Limiter{f.of(address, perAddress*f.each, now), f.all} {
 		if tokens := l.TokensAt(now); tokens < 1 {
 			return time.Duration((1 - tokens) / float64(l.Limit()) * float64(time.Second))
 		}
@@ -56,10 +59,10 @@ func (f *flood) wait(address uint64, now time.Time) time.Duration {
 
 // take reports whether one more may come from that address.
 func (f *flood) take(address uint64, now time.Time) bool {
-	return f.of(address, now).AllowN(now, 1) && f.all.AllowN(now, 1)
+	return f.of(address, perAddress*f.each, now).AllowN(now, 1) && f.all.AllowN(now, 1)
 }
 
 // takeOf is the same for a client id, 0 for none.
 func (f *flood) takeOf(client uint64, now time.Time) bool {
-	return client == 0 || f.of(client, now).AllowN(now, 1)
+	return client == 0 || f.of(client, f.each, now).AllowN(now, 1)
 }

@@ -45,7 +45,7 @@ type Options struct {
 	// host alone, and no browser is told otherwise.
 	Origins []string
 
-	Rate  float64 // events a second that one client may send, by its address and by its client id; 0: 20
+	Rate  float64 // events a second that one client id may send, and ten times that one address; 0: 20
 	Total float64 // events a second of all clients; 0: 2,000
 
 	// Strict drops what belongs to no search that this copy has shown within the last one to two hours (see [Handler.Keep]). Where several

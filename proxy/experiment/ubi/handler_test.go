@@ -236,7 +236,7 @@ func TestHandlerFlooded(t *testing.T) {
 		t.Errorf("one more: got %d %v %s", w.Code, w.Header(), w.Body)
 	}
 	d.now = d.now.Add(time.Second)
-	if w, a := d.send(t, "/ubi_events", events(20, 3000, "")); w.Code != 202 || a.Accepted != 10 || len(a.Rejected) != 10 {
+	if w, a := d.send(t, "/ubi_events", events(120, 3000, "")); w.Code != 202 || a.Accepted != 100 || len(a.Rejected) != 20 {
 		t.Errorf("a second later: got %d, %d kept", w.Code, a.Accepted)
 	}
 	// One client id from many addresses.
