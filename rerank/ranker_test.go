@@ -300,3 +300,17 @@ func BenchmarkRank(b *testing.B) {
 		})
 	}
 }
+
+// TestRankByLogits says that hits are ordered by what the model says, also where the scale that is shown tells no difference any more:
+// from 17 up the sigmoid is 1 to a float32, from 37 up to a float64, and below -14 it is lifted to the least score.
+func TestRankByLogits(t *testing.T) {
+	hits := []rerank.Hit{{Text: "-20"}, {Text: "-90"}, {Text: "20"}, {Text: "40"}, {Text: "90"}, {Text: "50"}, {Text: "-50"}}
+	r := rerank.Ranker{Stages: stage(first(9), 0), Fusion: none, Scale: rerank.ScaleSigmoid}
+	got := r.Rank(t.Context(), "q", hits)
+	if want := []int{4, 5, 3, 2, 0, 6, 1}; !slices.Equal(got.Order, want) {
+		t.Errorf("got order %v, want %v", got.Order, want)
+	}
+	if want := []float64{1, 1, 1, 1, float64(float32(1e-6)), float64(float32(1e-6)), float64(float32(1e-6))}; !slices.Equal(got.Scores, want) {
+		t.Errorf("got scores %v, want %v", got.Scores, want)
+	}
+}
