@@ -61,6 +61,9 @@ type Admin struct {
 	// Queries shows on the live page what users searched for. Default true: it is in memory alone, a thousand searches. With false their
 	// words are neither kept nor shown. The log has a key of its own, log.queries.
 	Queries bool `yaml:"queries"`
+	// Judgments is a directory in which is kept what people say of hits and lists on the compare page, as files for eval. Empty, the
+	// default: nobody judges.
+	Judgments string `yaml:"judgments"`
 }
 
 // Cluster says where the search cluster is and how to talk to it.

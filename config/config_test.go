@@ -174,7 +174,7 @@ func TestEverything(t *testing.T) {
 	want := &Config{
 		Listen: "0.0.0.0:9280",
 		TLS:    &ServerTLS{Certificate: "tls.crt", Key: "tls.key"},
-		Admin:  Admin{Listen: "off", Compare: Off},
+		Admin:  Admin{Listen: "off", Compare: Off, Judgments: "judgments"},
 		Cluster: Cluster{
 			Kind:            "opensearch",
 			URLs:            []string{"https://one:9200", "https://two:9200/prefix"},

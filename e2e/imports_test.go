@@ -42,7 +42,7 @@ var rooms = []room{
 	{"proxy/experiment/sink", []string{"proxy/experiment"}, "where records are kept is nobody's business who makes them: they hand them over, and never wait"},
 	{"proxy/experiment/ubi", []string{"proxy/experiment"}, "what people did comes from anybody: it is read apart from searches, and handed to a Sink"},
 	{"proxy", []string{"config", "rerank", "proxy/experiment", "proxy/filterpath", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
-	{"proxy/admin", []string{"config"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search"},
+	{"proxy/admin", []string{"config", "rerank/eval"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search; judgments are written as eval reads them"},
 	{
 		"cmd/rerankd",
 		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/eval", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/model/hub", "rerank/onnx"},

@@ -45,3 +45,11 @@ func (p *program) showsWords() bool {
 	s := p.now.Load()
 	return s != nil && s.config.Admin.Queries
 }
+
+// judgments is the directory in which judgments are kept; "" where they are not.
+func (p *program) judgments() string {
+	if s := p.now.Load(); s != nil {
+		return s.config.Admin.Judgments
+	}
+	return ""
+}

@@ -1,7 +1,8 @@
 // Package admin shows how the program does, on a listener of its own: health for those who restart it, readiness for those who send it
 // traffic, metrics, its status as JSON, and pages for people, of which one sets the cluster's order beside the reranked one.
 //
-// There is no authentication, and no secret is among what is shown. Nothing of the program is changed from here. What shows texts of the
+// There is no authentication, and no secret is among what is shown. Nothing of the program is changed from here; what is judged is kept in
+// files of its own, where a directory is configured for them. What shows texts of the
 // cluster or of its users goes to browsers only that asked for this machine, and not for a name that somebody else made point to it.
 package admin
 
@@ -129,13 +130,14 @@ type Event struct {
 
 // Options of the pages.
 type Options struct {
-	Program  Program
-	Comparer Comparer            // nil: no /compare
-	Live     *Live               // nil: no /live
-	Words    func() bool         // whether Live is given the words of searches; nil: it is
-	Gatherer prometheus.Gatherer // nil: no /metrics
-	Events   http.Handler        // takes what people did with what they were shown: /ubi_events, /ubi_queries; nil: nobody does
-	Logger   *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
+	Program   Program
+	Comparer  Comparer            // nil: no /compare
+	Live      *Live               // nil: no /live
+	Words     func() bool         // whether Live is given the words of searches; nil: it is
+	Judgments *Judgments          // nil: nobody judges
+	Gatherer  prometheus.Gatherer // nil: no /metrics
+	Events    http.Handler        // takes what people did with what they were shown: /ubi_events, /ubi_queries; nil: nobody does
+	Logger    *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
 }
 
 // New returns the pages.
@@ -160,6 +162,11 @@ func New(o Options) http.Handler {
 	if o.Comparer != nil {
 		mux.Handle("GET /compare", here(s.compare))
 		mux.Handle("POST /compare", here(s.compare)) // with credentials, which must not stand in a URL
+	}
+	if o.Comparer != nil && o.Judgments != nil {
+		mux.Handle("POST /judge", here(s.judge))
+		mux.Handle("GET /judgments", here(s.judgments))
+		mux.Handle("GET /judgments/{name}", here(s.download))
 	}
 	if o.Live != nil {
 		mux.Handle("GET /live", here(s.watchLive))

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +23,7 @@ type comparing struct {
 	Options bool     // something is not as the configuration says
 	Lends   bool     // the configuration gives the cluster credentials
 	Action  string   // the state's own URL
+	Views   []viewLink
 	Steps   steps
 
 	Problems          []string
@@ -29,6 +32,12 @@ type comparing struct {
 	Credentials       bool // somebody has said who they are
 	Found             *Comparison
 	Cluster, Reranked []shown
+
+	Judging      bool // somebody may judge
+	JudgeProblem string
+	Saved        string  // how many judgments were kept just now
+	Left, Right  []shown // of a blind pair
+	Pool         []graded
 }
 
 // steps lead through the list of queries.
@@ -54,12 +63,23 @@ type shown struct {
 
 // compare shows one search twice.
 func (s *site) compare(w http.ResponseWriter, r *http.Request) {
-	st, problems := readState(r.URL.Query())
-	if r.Method == http.MethodGet && len(problems) == 0 && r.URL.RawQuery != "" && st.values().Encode() != r.URL.Query().Encode() {
-		http.Redirect(w, r, st.url(), http.StatusSeeOther) // a form's empty fields are nothing to link to
+	v := r.URL.Query()
+	saved := v.Get("saved")
+	v.Del("saved")
+	st, problems := readState(v)
+	if st.View == blind && st.Seed == "" {
+		st.Seed = newSeed()
+	}
+	if r.Method == http.MethodGet && len(problems) == 0 && len(v) > 0 && st.values().Encode() != v.Encode() {
+		to := st.url() // a form's empty fields are nothing to link to
+		if saved != "" {
+			to += "&saved=" + url.QueryEscape(saved)
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
-	p := &comparing{head: s.head("Compare", "/compare", "compare.js"), state: st, Problems: problems, Action: st.url()}
+	p := &comparing{head: s.head("Compare", "/compare", "compare.js"), state: st, Problems: problems, Action: st.url(), Saved: count(saved)}
+	p.Judging = s.Judgments != nil && s.Judgments.Directory() != ""
 	p.offer(s.Program.Status())
 	if len(problems) > 0 || !st.asked() {
 		code := http.StatusOK
@@ -86,7 +106,29 @@ func (s *site) compare(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.fill(c)
+	switch {
+	case st.View == blind && st.turned():
+		p.Left, p.Right = p.Reranked, p.Cluster
+	case st.View == blind:
+		p.Left, p.Right = p.Cluster, p.Reranked
+	case st.View == grading:
+		var before *judged
+		if p.Judging {
+			if before, err = s.Judgments.read(); err != nil {
+				p.JudgeProblem = sentence(err.Error())
+			}
+		}
+		p.Pool = p.pool(before.grades(st.id()))
+	}
 	s.show(w, http.StatusOK, comparePage, p)
+}
+
+// count is a number that an address says; "" where it says none.
+func count(s string) string {
+	if n, err := strconv.Atoi(s); err != nil || n < 0 || n > 2*maxHits {
+		return ""
+	}
+	return s
 }
 
 func statusOf(err error) int {
@@ -121,6 +163,14 @@ func (p *comparing) offer(s Status) {
 		}
 	}
 	p.Options = p.Rule != "" || p.Model != "" || p.Window > 0 || p.Fusion != "" || p.Weight > 0 || p.Budget > 0 || p.Size > 0 || len(p.Fields) > 0
+	if p.asked() {
+		for _, v := range []struct {
+			view view
+			name string
+		}{{sideBySide, "Side by side"}, {blind, "Which is better?"}, {grading, "Grade hits"}} {
+			p.Views = append(p.Views, viewLink{v.name, p.in(v.view).url(), v.view == p.View})
+		}
+	}
 	for i, q := range p.Queries {
 		p.Steps.All = append(p.Steps.All, step{p.step(i + 1).url(), q.Words, i+1 == p.At})
 	}
@@ -196,6 +246,13 @@ func says(h Hit) (sign, words string) {
 
 // Asked reports whether there is anything to be searched for.
 func (p *comparing) Asked() bool { return p.asked() }
+
+// Blind and Grading say in which view the lists are.
+func (p *comparing) Blind() bool   { return p.View == blind }
+func (p *comparing) Grading() bool { return p.View == grading }
+
+// State is the state as a form hands it back.
+func (p *comparing) State() string { return p.values().Encode() }
 
 // List is the list of queries, as somebody would write it.
 func (p *comparing) List() string { return p.list() }

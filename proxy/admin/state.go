@@ -209,6 +209,12 @@ func (s state) step(to int) state {
 	return s
 }
 
+// in is the state in another view.
+func (s state) in(v view) state {
+	s.View, s.Seed = v, ""
+	return s
+}
+
 // asked reports whether there is anything to be searched for.
 func (s *state) asked() bool { return s.Words != "" || s.Body != "" }
 
