@@ -225,7 +225,7 @@ func TestEverything(t *testing.T) {
 		Inference: map[string]string{"my-reranker": "large", "*": "small"},
 		Events: Events{
 			Sink: "both", Directory: "/var/lib/rerankd/events", APIKey: "0123", Queries: "hash", Clients: "drop", Objects: "hash", Salt: "0123456789abcdef",
-			Origins: []string{"https://shop.example"}, Implicit: []string{"get", "page", "reformulation"},
+			Origins: []string{"https://shop.example"}, Rate: 500, Implicit: []string{"get", "page", "reformulation"},
 			Window: Duration(time.Hour), Proxy: true,
 		},
 		Rerank: Off,

@@ -127,6 +127,9 @@ type Events struct {
 	Salt Secret `yaml:"salt"`
 	// Origins are the pages that may send events from a browser, such as https://shop.example; "*" is any. Default: none but rerankd's own host.
 	Origins []string `yaml:"origins"`
+	// Rate is the events a second that one address, and one client id, may send; an application's server that sends those of all its users
+	// wants a higher one. Default 20.
+	Rate int `yaml:"rate"`
 	// Implicit are signs that a hit was of use, taken from the traffic: get, its document is fetched by its id; page, the next page is asked
 	// for; reformulation, other words are searched for within 30 s. Default: none.
 	Implicit []string `yaml:"implicit"`
@@ -254,6 +257,9 @@ func (e Events) validate(k *checker) {
 	}
 	for i, s := range e.Implicit {
 		k.among(fmt.Sprintf("events.implicit[%d]", i), s, "get", "page", "reformulation")
+	}
+	if e.Rate < 1 {
+		k.add("events.rate", "must be at least 1 event a second")
 	}
 	if e.Window == 0 {
 		k.add("events.window", "must be above 0")

@@ -21,8 +21,11 @@ type intake struct {
 
 func newIntake(p *program) *intake { return &intake{p: p} }
 
-// open begins to take in. Which pages may send from a browser is said by each configuration.
-func (i *intake) open() { i.handler.Store(ubi.New(ubi.Options{Sink: stores{i.p}}, i.p.registry)) }
+// open begins to take in so many events a second of each, and a hundred times as many of all. Which pages may send from a browser is said by
+// each configuration.
+func (i *intake) open(rate int) {
+	i.handler.Store(ubi.New(ubi.Options{Sink: stores{i.p}, Rate: float64(rate), Total: 100 * float64(rate)}, i.p.registry))
+}
 
 // Keep notes that a page was shown, so that events on it are known to belong to something.
 func (i *intake) Keep(r experiment.Record) {

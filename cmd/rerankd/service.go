@@ -127,6 +127,7 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 			{"tls", (c.TLS == nil) != (s.certificate == nil)},
 			{"limits.connections", c.Limits.Connections != running.Limits.Connections},
 			{"log.format", c.Log.Format != running.Log.Format},
+			{"events.rate", c.Events.Rate != running.Events.Rate},
 		} {
 			if at.changed {
 				s.logger.Warn("takes effect at the next start", "key", at.key)
