@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
 	"pgregory.net/rapid"
 
 	"github.com/rerankd/rerankd/proxy/experiment"
@@ -786,5 +788,70 @@ func TestTraffic(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"page", "get", "get"}, events); diff != "" {
 		t.Errorf("the events (-want +got):\n%s", diff)
+	}
+}
+
+// The control that has the cluster's order is what there is without a proxy, byte for byte, whatever the cluster answers and however it is
+// coded; what cannot be read is passed on and not kept.
+func TestControlIsTheClustersOwn(t *testing.T) {
+	shop := &shop{docs: 100}
+	zip := func(text []byte) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write(text)
+		z.Close()
+		return b.Bytes()
+	}
+	for _, tt := range []struct {
+		name     string
+		status   int
+		header   []string
+		body     []byte
+		accept   string
+		recorded int
+	}{
+		{"plain", 200, []string{"Content-Type", "application/json"}, shop.page(0, 10), "", 1},
+		{"gzip", 200, []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}, zip(shop.page(0, 10)), "gzip, br", 1},
+		{"indented", 200, []string{"Content-Type", "application/json"}, []byte("{\n  \"took\" : 1,\n  \"hits\" : {\n    \"hits\" : [ ]\n  }\n}\n"), "", 1},
+		{"a refusal", 400, []string{"Content-Type", "application/json"}, []byte(`{"error":"no"}`), "", 0},
+		{"another coding", 200, []string{"Content-Type", "application/json", "Content-Encoding", "br"}, []byte("\x1b\x03"), "br", 0},
+		{"no JSON", 200, []string{"Content-Type", "text/plain"}, []byte("hello"), "", 0},
+		{"no search", 200, []string{"Content-Type", "application/json"}, []byte(`{"acknowledged":true}`), "", 0},
+		{"too large", 200, []string{"Content-Type", "application/json"}, bytes.Repeat([]byte(" "), 1<<17), "", 0},
+		{"nothing", 200, []string{"Content-Type", "application/json"}, nil, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+				for i := 0; i < len(tt.header); i += 2 {
+					w.Header().Set(tt.header[i], tt.header[i+1])
+				}
+				w.Header().Set("Date", "Sat, 31 Jan 2026 12:00:00 GMT")
+				w.Header().Set("Etag", `"1"`)
+				w.WriteHeader(tt.status)
+				w.Write(tt.body)
+			})
+			s := against(reverse, func(e *Experiment) { e.Experiment.Variants[1].Share = 0 })
+			s.Upstream, s.Limits.Response = c, 1<<16
+			base, _ := serve(t, s, Options{})
+			send := func(base string) (*http.Response, string) {
+				res, body, err := do(t, request(t, "POST", base+"/shop/_search", match, "Accept-Encoding", tt.accept))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return res, body
+			}
+			want, wantBody := send(c.base.String())
+			got, body := send(base)
+			if id := got.Header.Get("X-Rerank-Query-Id"); variantOf(got) != "lexical" || id == "" {
+				t.Errorf("got X-Rerank %q and query id %q", got.Header.Get("X-Rerank"), id)
+			}
+			for _, name := range []string{"X-Rerank", "X-Rerank-Query-Id", "Server-Timing"} {
+				got.Header.Del(name)
+			}
+			if diff := cmp.Diff(want.Header, got.Header); diff != "" || got.StatusCode != want.StatusCode || body != wantBody {
+				t.Errorf("got %d and %d bytes, want %d and %d; headers (-cluster +proxy):\n%s", got.StatusCode, len(body), want.StatusCode, len(wantBody), diff)
+			}
+			s.Sink.(*kept).impressions(t, tt.recorded)
+		})
 	}
 }

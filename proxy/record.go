@@ -309,6 +309,9 @@ func (s *record) attrs(attrs []slog.Attr, repeated search.Reason, words bool) []
 	if s.remembered {
 		attrs = append(attrs, slog.Bool("remembered", true))
 	}
+	if t := s.trial; t.experiment != "" {
+		attrs = append(attrs, slog.String("experiment", t.experiment), slog.String("variant", t.variant), slog.String("phase", t.phase))
+	}
 	if repeated != "" {
 		attrs = append(attrs, slog.String("again", string(repeated)))
 	}

@@ -190,6 +190,10 @@ const maxChunks = 64
 // emulate takes the place of a text_similarity_reranker: its child is searched for, and its model is the one that the configuration has
 // under its id.
 func (s *searching) emulate(k *search.Reranker) {
+	if !s.ruled.reranks() { // though a variant of its experiment may
+		s.skip(search.Disabled, "by the rule", nil)
+		return
+	}
 	m, ok := s.live.Inference[k.InferenceID]
 	if !ok {
 		m, ok = s.live.Inference["*"]
