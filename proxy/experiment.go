@@ -83,7 +83,7 @@ func (s *searching) planVariant(override search.Override) bool {
 	said := s.call.said
 	switch {
 	case e == nil:
-		s.recorded = s.live.Sink != nil && s.ruled.Recorded && s.showsIDs()
+		s.recorded = s.recorded || s.live.Sink != nil && s.ruled.Recorded && s.showsIDs()
 		return true
 	case said.on || said.debug || override.Mode != "": // whoever debugs is no user
 		s.trial = trial{experiment: e.Name, out: true}
@@ -99,7 +99,7 @@ func (s *searching) planVariant(override search.Override) bool {
 	}
 	request := s.digest()
 	a := e.Assign(unit, request)
-	s.recorded = s.live.Sink != nil && (a.In || s.ruled.Recorded)
+	s.recorded = s.recorded || s.live.Sink != nil && (a.In || s.ruled.Recorded)
 	if !a.In {
 		return s.follow(s.ruled, s.live.templates[s.covering])
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -852,6 +853,65 @@ func TestControlIsTheClustersOwn(t *testing.T) {
 				t.Errorf("got %d and %d bytes, want %d and %d; headers (-cluster +proxy):\n%s", got.StatusCode, len(body), want.StatusCode, len(wantBody), diff)
 			}
 			s.Sink.(*kept).impressions(t, tt.recorded)
+		})
+	}
+}
+
+// With something kept, a search that speaks to UBI is kept whatever becomes of it, and the cluster, which may have no plugin, sees nothing of
+// that. With nothing kept it is the cluster's affair.
+func TestUBIOfSearchesThatAreNotReranked(t *testing.T) {
+	const ubi = `"ext":{"ubi":{"client_id":"c","query_id":"q1"}}`
+	for _, tt := range []struct {
+		name, path, body string
+		header           []string
+		page             []int
+	}{
+		{"sorted", "/shop/_search", `{"query":{"match":{"title":"blue shoes"}},"sort":["price"],` + ubi + `}`, nil, count(0, 10, 1)},
+		{"without words", "/shop/_search", `{"query":{"match_all":{}},` + ubi + `}`, nil, count(0, 10, 1)},
+		{"turned off", "/shop/_search", `{"query":{"match":{"title":"blue shoes"}},` + ubi + `}`, []string{"X-Rerank", "off"}, count(0, 10, 1)},
+		{"covered by no rule", "/.system/_search", `{"query":{"match":{"title":"blue shoes"}},` + ubi + `}`, nil, count(0, 10, 1)},
+		{"beyond the window", "/shop/_search", `{"from":50,"query":{"match":{"title":"blue shoes"}},` + ubi + `}`, nil, count(50, 60, 1)},
+		{"of a multi-search", "/_msearch", `{"index":"shop"}` + "\n" + `{"query":{"match_all":{}},` + ubi + `}` + "\n", nil, count(0, 10, 1)},
+		{"of a multi-search, turned off", "/_msearch", `{"index":"shop"}` + "\n" + `{"query":{"match":{"title":"blue shoes"}},` + ubi + `}` + "\n", []string{"X-Rerank", "off"}, count(0, 10, 1)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			shop := &shop{docs: 100}
+			multi := multiShop(shop)
+			var asked string
+			s := against(reverse)
+			s.Rules[0].Indices = []string{"shop"}
+			s.Upstream = upstream(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				asked, r.Body = string(body), io.NopCloser(bytes.NewReader(body))
+				if r.URL.Path == "/_msearch" {
+					multi(w, r)
+					return
+				}
+				shop.ServeHTTP(w, r)
+			})
+			base, h := serve(t, s, Options{})
+			sink := s.Sink.(*kept)
+			send := func() (*http.Response, string) {
+				res, body, err := do(t, request(t, "POST", base+tt.path, tt.body, tt.header...))
+				if err != nil || res.StatusCode != http.StatusOK {
+					t.Fatalf("got %v, %v", res, err)
+				}
+				return res, body
+			}
+			res, body := send()
+			if strings.Contains(asked, "ubi") || !strings.Contains(body, `"query_id":"q1"`) || res.Header.Get("X-Rerank-Query-Id") != "q1" {
+				t.Errorf("the cluster saw %s, and the client got id %q and %.300s", asked, res.Header.Get("X-Rerank-Query-Id"), body)
+			}
+			got := sink.impressions(t, 1)[0]
+			if diff := cmp.Diff(shownIDs(tt.page), got.Hits); diff != "" || got.QueryID != "q1" || got.Client != "c" || got.Outcome != "skipped" {
+				t.Errorf("got impression %+v (-want +got):\n%s", got, diff)
+			}
+			s = against(reverse)
+			s.Upstream, s.Sink = h.live.Load().Upstream, nil
+			h.Swap(s)
+			if res, body = send(); strings.Contains(tt.name, "sorted") && !strings.Contains(asked, "ubi") || res.Header.Get("X-Rerank-Query-Id") != "" {
+				t.Errorf("with nothing kept the cluster saw %s, and the client got %.300s", asked, body)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
@@ -19,6 +20,30 @@ import (
 
 // headerQueryID tells the id of a search that is recorded, by which events may name it.
 const headerQueryID = "X-Rerank-Query-Id"
+
+// spoken is in every body that says something to UBI.
+var spoken = []byte(`"ubi"`)
+
+// speaks reports whether a body may say something that the cluster is not to see: to us, or to UBI where that is kept here.
+func (x *exchange) speaks(body []byte) bool {
+	return bytes.Contains(body, ours) || x.live.Sink != nil && bytes.Contains(body, spoken)
+}
+
+// listen reads a search that is not planned for what it says to us and to UBI.
+func (s *searching) listen(rawQuery string, body []byte) {
+	if !s.speaks(body) {
+		return
+	}
+	if s.parsed, _ = search.Parse(rawQuery, body); s.parsed != nil {
+		s.readUBI()
+	}
+}
+
+// readUBI reads what the search says of itself to UBI. Where anything is kept, whoever says that wants to be kept too, reranked or not.
+func (s *searching) readUBI() {
+	s.ubi, _ = s.parsed.UBI() // a search that says it badly is no worse a search
+	s.recorded = s.live.Sink != nil && s.ubi != nil && s.showsIDs()
+}
 
 // identify gives the search an id: its client's, where it says one.
 func (s *searching) identify() {
@@ -172,8 +197,8 @@ func (h *Handler) keep(c *call, status int) {
 // watch has the answer to the client's own request looked at, where one is given, for the searches that are recorded.
 func (x *exchange) watch(all ...*searching) {
 	for _, s := range all {
-		if s.recorded {
-			s.parsed = s.parsed.Recorded()
+		if s.recorded || s.ubi != nil && s.live.Sink != nil {
+			s.parsed = s.parsed.Recorded() // a cluster without the plugin would refuse it, and one with it keep it twice
 		}
 		if s.recorded || s.ubi != nil {
 			s.identify()

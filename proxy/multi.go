@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net/http"
@@ -53,15 +52,18 @@ func (x *exchange) declineAll() (*http.Response, error) {
 	if err := x.readOurs(); err != nil {
 		return nil, err
 	}
-	if lines, err := search.ParseMulti(x.body); err == nil && bytes.Contains(x.body, ours) {
-		x.lines = lines
-		m := &multiple{exchange: x}
+	if lines, err := search.ParseMulti(x.body); err == nil && x.speaks(x.body) {
+		m, all := &multiple{exchange: x}, x.searches[0]
+		x.query, _ = search.ParseMultiQuery(x.req.URL.RawQuery)
+		x.lines, x.searches = lines, nil
 		for _, line := range lines.Searches {
-			s := &searching{exchange: x, record: &record{}}
-			s.parsed, _ = search.Parse("", line.Body)
+			s := x.begin(cmp.Or(line.Indices, all.indices))
+			s.skip(all.reason, all.detail, all.err)
+			s.listen("", line.Body)
 			m.items = append(m.items, s)
 		}
 		x.plain = m.plain
+		x.watch(m.items...)
 	}
 	return x.pass()
 }
@@ -99,6 +101,9 @@ func (m *multiple) plan(indices string, planOne func(s *searching, i int)) {
 			s.skip(reason, detail, nil)
 		} else if s.governed() {
 			planOne(s, i)
+		}
+		if s.parsed == nil && !m.templates {
+			s.listen("", line.Body)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func (s *searching) plan(rawQuery string, body []byte) {
 		s.skip(search.MalformedRequest, "", err)
 		return
 	}
-	s.ubi, _ = s.parsed.UBI() // a search that says it badly is no worse a search
+	s.readUBI()
 	override, err := s.parsed.Overrides()
 	switch {
 	case err != nil:

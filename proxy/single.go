@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"net/http"
 	"time"
-
-	"github.com/rerankd/rerankd/proxy/search"
 )
 
 // single is a request that is one search.
@@ -15,7 +12,7 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 		if x.call.said.off {
 			s.withdraw()
 		}
-		return x.decline()
+		return s.decline()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
@@ -40,17 +37,18 @@ func (x *exchange) single(indices string) (*http.Response, error) {
 }
 
 // decline passes a search that is not to be reranked, less what it says to us: a cluster would refuse that.
-func (x *exchange) decline() (*http.Response, error) {
-	if err := x.readOurs(); err != nil {
+func (s *searching) decline() (*http.Response, error) {
+	if err := s.readOurs(); err != nil {
 		return nil, err
 	}
-	if bytes.Contains(x.body, ours) {
-		s := &searching{exchange: x, record: &record{}}
-		if s.parsed, _ = search.Parse(x.req.URL.RawQuery, x.body); s.parsed != nil {
-			x.plain = s.plain
+	if s.speaks(s.body) {
+		s.listen(s.req.URL.RawQuery, s.body)
+		if s.parsed != nil {
+			s.exchange.plain = s.plain
 		}
+		s.watch(s)
 	}
-	return x.pass()
+	return s.pass()
 }
 
 // request asks the cluster for the window.
