@@ -127,8 +127,8 @@ type Events struct {
 	Salt Secret `yaml:"salt"`
 	// Origins are the pages that may send events from a browser, such as https://shop.example; "*" is any. Default: none but rerankd's own host.
 	Origins []string `yaml:"origins"`
-	// Rate is the events a second that one address, and one client id, may send; an application's server that sends those of all its users
-	// wants a higher one. Default 20.
+	// Rate is the events a second that one client id may send; one address may send ten times as many, and all together a hundred times. An
+	// application's server that sends those of all its users may want a higher one. Default 20.
 	Rate int `yaml:"rate"`
 	// Implicit are signs that a hit was of use, taken from the traffic: get, its document is fetched by its id; page, the next page is asked
 	// for; reformulation, other words are searched for within 30 s. Default: none.
