@@ -40,6 +40,8 @@ var rooms = []room{
 	{"proxy/search", []string{"proxy/filterpath"}, "the wire format is bytes in and bytes out: fuzzed alone, and used by the command line too"},
 	{"proxy/experiment", nil, "who gets what, and what was shown, are ids and permutations: proved without a cluster or a model"},
 	{"proxy/experiment/sink", []string{"proxy/experiment"}, "where records are kept is nobody's business who makes them: they hand them over, and never wait"},
+	{"proxy/experiment/verdict", []string{"proxy/experiment"}, "what an experiment has shown is read off its records alone: tested with simulated people, and the same for every copy's files"},
+	{"proxy/experiment/simulate", []string{"proxy/experiment"}, "simulated people know what was shown to them, and nothing of who analyses what they do"},
 	{"proxy/experiment/ubi", []string{"proxy/experiment"}, "what people did comes from anybody: it is read apart from searches, and handed to a Sink"},
 	{"proxy", []string{"config", "rerank", "proxy/experiment", "proxy/filterpath", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
 	{"proxy/admin", []string{"config", "rerank/eval"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search; judgments are written as eval reads them"},

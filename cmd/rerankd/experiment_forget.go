@@ -16,17 +16,6 @@ import (
 	"github.com/rerankd/rerankd/proxy/experiment/sink"
 )
 
-func newExperimentCmd(e *environment) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "experiment",
-		Short: "Work with what experiments have kept",
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newExperimentForgetCmd(e))
-	return cmd
-}
-
 func newExperimentForgetCmd(e *environment) *cobra.Command {
 	var o forgetOptions
 	cmd := &cobra.Command{

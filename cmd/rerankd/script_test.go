@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"signal":      cmdSignal,
 			"certificate": cmdCertificate,
 			"code":        cmdCode,
+			"traffic":     cmdTraffic,
 		},
 	})
 }

@@ -45,7 +45,7 @@ type Guard string
 
 // The guards.
 const (
-	Latency     Guard = "latency"
+	Latency     Guard = "latencies"
 	ZeroResults Guard = "zero results"
 	Errors      Guard = "errors"
 )
@@ -153,7 +153,7 @@ func (g Guards) Check(t *Totals, control string) []Finding {
 			f.Variant, f.Searches = name, v.searches
 			if f.Waits = v.searches < g.Searches; f.Waits {
 				f.Fails = false
-				f.Sentence = fmt.Sprintf("%d searches had %s; %s is judged from %d on", v.searches, name, f.Guard, g.Searches)
+				f.Sentence = fmt.Sprintf("%s had %d of the %d searches that %s are judged from", name, v.searches, g.Searches, f.Guard)
 			} else {
 				f.Sentence = name + ": " + f.Sentence
 			}

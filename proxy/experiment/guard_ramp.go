@@ -56,7 +56,7 @@ func (g Guards) Refuse(from, to Step, present *Totals, control string) []string 
 	var why []string
 	for _, f := range g.Check(present, control) {
 		if f.Fails {
-			why = append(why, fmt.Sprintf("%s guard fails at %s: %s", f.Guard, from, f.Sentence))
+			why = append(why, fmt.Sprintf("the guard for %s fails at %s: %s", f.Guard, from, f.Sentence))
 		}
 	}
 	return why

@@ -30,15 +30,19 @@ type Traffic struct {
 // five minutes, and some come days later.
 func (t Traffic) Records() iter.Seq[experiment.Record] {
 	return func(yield func(experiment.Record) bool) {
+		shared := map[int]*Query{}
 		for i := t.First; i < t.First+t.Users; i++ {
-			if !t.user(i, yield) {
+			if t.World.Own {
+				clear(shared)
+			}
+			if !t.user(i, shared, yield) {
 				return
 			}
 		}
 	}
 }
 
-func (t Traffic) user(i int, yield func(experiment.Record) bool) bool {
+func (t Traffic) user(i int, known map[int]*Query, yield func(experiment.Record) bool) bool {
 	u := t.Population.User(i)
 	r := rand.New(rand.NewPCG(t.Population.Seed^t.World.Seed<<1, uint64(i)))
 	unit := u.Client
@@ -48,7 +52,12 @@ func (t Traffic) user(i int, yield func(experiment.Record) bool) bool {
 	which := rand.NewZipf(r, 1.3, 2, uint64(max(t.World.Queries, 1)-1))
 	at := t.Start.Add(time.Duration(i-t.First) * t.Gap)
 	for s := range u.Searches {
-		q := t.World.Query(i, int(which.Uint64()))
+		n := int(which.Uint64())
+		q := known[n]
+		if q == nil {
+			q = t.World.Query(i, n)
+			known[n] = q
+		}
 		id := u.Client + "-" + strconv.Itoa(s)
 		if !t.search(u, unit, id, q, at, r, yield) {
 			return false
@@ -83,10 +92,8 @@ func (t Traffic) search(u User, unit, id string, q *Query, at time.Time, r *rand
 		size = 10
 	}
 	hits := make([]experiment.Shown, len(order))
-	truth := make(map[string]float64, len(order))
 	for place, hit := range order {
-		hits[place] = experiment.Shown{Index: "products", ID: q.ID(hit)}
-		truth[hits[place].ID] = q.Relevance[hit]
+		hits[place] = experiment.Shown{Index: "products", ID: q.IDs[hit]}
 		if teams != nil {
 			hits[place].Team = teams[place]
 		}
@@ -97,7 +104,7 @@ func (t Traffic) search(u User, unit, id string, q *Query, at time.Time, r *rand
 		if !yield(experiment.Record{Impression: &shown}) {
 			return false
 		}
-		for _, c := range u.Clicks(shown.Hits, func(id string) float64 { return truth[id] }, r) {
+		for _, c := range u.Clicks(shown.Hits, q.Answers, r) {
 			e := c.Event(id, u.Client, at, from)
 			if !yield(experiment.Record{Event: &e}) {
 				return false

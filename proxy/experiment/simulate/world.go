@@ -23,12 +23,15 @@ type World struct {
 type Query struct {
 	Words     string
 	Relevance []float64 // of each hit, from 0 to 1; most answer nothing
+	IDs       []string  // of the hits
 	Control   []int     // the hits in the control's order
 	Treated   []int
+
+	relevance map[string]float64 // by id
 }
 
-// ID is the hit's.
-func (q *Query) ID(hit int) string { return q.Words + "-" + strconv.Itoa(hit) }
+// Answers is how well the hit with an id answers the query.
+func (q *Query) Answers(id string) float64 { return q.relevance[id] }
 
 // Query is the world's number i for a user.
 func (w World) Query(user, i int) *Query {
@@ -36,11 +39,16 @@ func (w World) Query(user, i int) *Query {
 		user = 0
 	}
 	r := rand.New(rand.NewPCG(w.Seed, uint64(user)<<32|uint64(i)))
-	q := &Query{Words: "q" + strconv.Itoa(user) + "." + strconv.Itoa(i), Relevance: make([]float64, w.Hits)}
+	q := &Query{
+		Words:     "q" + strconv.Itoa(user) + "." + strconv.Itoa(i),
+		Relevance: make([]float64, w.Hits), IDs: make([]string, w.Hits), relevance: make(map[string]float64, w.Hits),
+	}
 	for hit := range q.Relevance {
-		if x := r.Float64(); x < 0.3 { // of ten hits three answer anything
+		if r.Float64() < 0.3 { // of ten hits three answer anything
 			q.Relevance[hit] = r.Float64()
 		}
+		q.IDs[hit] = q.Words + "-" + strconv.Itoa(hit)
+		q.relevance[q.IDs[hit]] = q.Relevance[hit]
 	}
 	q.Control = q.ranked(w.Control, r)
 	q.Treated = q.Control

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rerankd/rerankd/proxy/experiment/verdict"
+)
+
+func newExperimentCmd(e *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "experiment",
+		Short: "See what experiments on the traffic have shown, or forget what they have kept",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newExperimentReportCmd(e), newExperimentForgetCmd(e))
+	return cmd
+}
+
+func newExperimentReportCmd(e *environment) *cobra.Command {
+	var o reportOptions
+	cmd := &cobra.Command{
+		Use:   "report FILE...",
+		Short: "Say which variant is better, how sure that is, and what is wrong with the data",
+		Long: `Reads the files of records that rerankd keeps of an experiment, those of all copies of the
+program together, plain or compressed by gzip, and compares the variants. - is standard input.
+
+You may look at any time, and stop when you like: the intervals hold at all times at once.
+A client, or whatever else the variants stick to, counts once, by the clicks on its searches
+of its first hours (--horizon) within a while after each (--window). Until both are over it
+does not count yet.
+
+docs/experiments.md says what each number means, and how it is come by.`,
+		Example: `  rerankd experiment report /var/lib/rerankd/experiments/*
+  rerankd experiment report a.jsonl b.jsonl.gz --experiment reranked-vs-lexical --aa
+  rerankd experiment report *.jsonl --json | jq .verdict`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("%s takes the files with the records, and got none", cmd.CommandPath()), "the configuration says where they are kept"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return reportExperiment(e, o, args) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.Experiment, "experiment", "e", "", "the experiment's name, where the files have several")
+	f.DurationVar(&o.Window, "window", 30*time.Minute, "how long after a page was shown a click counts")
+	f.DurationVar(&o.Horizon, "horizon", 24*time.Hour, "how long after a unit's first search its searches count")
+	f.Float64Var(&o.effect, "effect", 5, "say how much more traffic a difference of so many percent takes")
+	f.BoolVar(&o.aa, "aa", false, "show the noise: compare the control with itself, 200 times")
+	f.DurationVar(&o.Guards.Slower, "slower", 500*time.Millisecond, "the guard for latency: what the 95th percentile may be over the control's")
+	f.Float64Var(&o.empty, "empty", 1, "the guard for zero results: percent of searches that may be without hits, over the control's")
+	f.Float64Var(&o.faults, "errors", 5, "the guard for errors: percent of searches that may fail to be ranked, over the control's")
+	f.BoolVar(&o.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+type reportOptions struct {
+	verdict.Options
+	effect, empty, faults float64 // in percent
+	aa, json              bool
+}
+
+// halves is how often the control is compared with itself.
+const halves = 200
+
+func reportExperiment(e *environment, o reportOptions, files []string) error {
+	switch {
+	case o.Window <= 0 || o.Horizon <= 0:
+		return usageError{errors.New("--window and --horizon are durations above 0"), "such as --window 30m --horizon 24h"}
+	case !(o.effect > 0 && o.effect <= 100):
+		return usageError{fmt.Errorf("--effect is a percentage above 0, and not %v", o.effect), ""}
+	case !(o.empty > 0) || !(o.faults > 0) || o.Guards.Slower <= 0:
+		return usageError{errors.New("the guards' limits are above 0"), ""}
+	}
+	o.Effect, o.Guards.Empty, o.Guards.Faults = o.effect/100, o.empty/100, o.faults/100
+	if o.aa {
+		o.Halves = halves
+	}
+	var records verdict.Records
+	for _, name := range files {
+		if err := readRecords(e, &records, name); err != nil {
+			return err
+		}
+	}
+	report, err := records.Report(o.Options)
+	if which, ok := errors.AsType[*verdict.WhichError](err); ok {
+		hint := "records are kept of the searches that an experiment of the configuration covers"
+		if len(which.Names) > 0 {
+			hint = "give --experiment, one of " + strings.Join(which.Names, ", ")
+		}
+		return hintedError{err, hint}
+	}
+	if err != nil {
+		return err
+	}
+	if o.json {
+		enc := json.NewEncoder(e.stdout)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	return printReport(e.stdout, report)
+}
+
+func readRecords(e *environment, records *verdict.Records, name string) error {
+	var from io.Reader = e.stdin
+	if name == "-" {
+		name = "standard input"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return usageError{fmt.Errorf("%s is a directory", name), "give the files in it: " + strings.TrimSuffix(name, "/") + "/*"}
+		}
+		from = f
+	}
+	if err := records.ReadFrom(name, from); err != nil {
+		return hintedError{err, "a record file is JSON, a record on each line, as rerankd writes it"}
+	}
+	return nil
+}

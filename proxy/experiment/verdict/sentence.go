@@ -1,0 +1,193 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Distrusted says whether something is wrong with the records themselves, so that no verdict should be drawn from them.
+func (r *Report) Distrusted() bool {
+	for _, ratio := range r.Ratios {
+		if ratio.Mismatch {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence is the verdict in words.
+func (r *Report) sentence() string {
+	var said []string
+	if r.Distrusted() {
+		said = append(said, "Draw no conclusion from this: the units are not shared out as they should be.")
+	}
+	if i := r.Interleaved; i != nil {
+		said = append(said, i.sentence(r))
+	}
+	for _, c := range r.Comparisons {
+		if c.Metric == MRR {
+			said = append(said, c.sentence(r))
+		}
+	}
+	if len(said) == 0 {
+		return "Nothing to compare yet: no variant but the control was shown to anybody."
+	}
+	return strings.Join(said, " ")
+}
+
+// Anytime is what may be done with the verdict.
+const Anytime = "You may look at any time, and stop when you like."
+
+func (c Comparison) sentence(r *Report) string {
+	if c.Low <= -1 && c.High >= 1 {
+		return tooFew(c.Variant, c.Control, c.Units, r)
+	}
+	relative := func(x float64) string { return Signed(100*x/c.ControlMean, 1) + " %" }
+	interval := fmt.Sprintf("mean reciprocal rank of the first click %.3f against %.3f, %s; %s confidence sequence %s to %s; %s",
+		c.VariantMean, c.ControlMean, relative(c.Estimate), level(c.Level), relative(c.Low), relative(c.High), number(float64(c.Units), "unit"))
+	if c.ControlMean == 0 {
+		interval = fmt.Sprintf("mean reciprocal rank of the first click %.3f against 0; %s", c.VariantMean, number(float64(c.Units), "unit"))
+	}
+	switch c.Shown() {
+	case 1:
+		return fmt.Sprintf("%s is better than %s: %s.", c.Variant, c.Control, interval)
+	case -1:
+		return fmt.Sprintf("%s is worse than %s: %s.", c.Variant, c.Control, interval)
+	}
+	s := fmt.Sprintf("No difference shown yet between %s and %s: %s.", c.Variant, c.Control, interval)
+	return s + c.more(r, fmt.Sprintf("a lift of %.2g %%", 100*c.Detect/c.ControlMean))
+}
+
+// tooFew is said where any difference is still possible.
+func tooFew(variant, control string, units int, r *Report) string {
+	return fmt.Sprintf("Nothing can be said yet of %s and %s: only %s to compare, and %s in the first %s.",
+		variant, control, number(float64(units), "unit"), number(float64(r.Units.Open), "unit"), hours(r.Horizon.Hours()))
+}
+
+// more says how much it would take.
+func (e Effect) more(r *Report, of string) string {
+	switch left := e.Needed - float64(e.Units); {
+	case e.Needed == 0:
+		return ""
+	case left <= 0:
+		return fmt.Sprintf(" %s would probably have been shown by now.", strings.ToUpper(of[:1])+of[1:])
+	default:
+		return fmt.Sprintf(" About %s more (%s) would show %s.", number(round(e.Searches/e.Needed*left), "search"), number(round(left), "unit"), of)
+	}
+}
+
+func (i Interleaved) sentence(r *Report) string {
+	e := i.Preference
+	if e.Low <= -1 && e.High >= 1 {
+		return tooFew(i.Variant, i.Control, e.Units, r)
+	}
+	interval := fmt.Sprintf("of the searches with a preference, %.1f %% prefer its picks, as the mean over %s; %s confidence sequence %.1f to %.1f %%",
+		share(e.Estimate), number(float64(e.Units), "unit"), level(e.Level), share(e.Low), share(e.High))
+	switch e.Shown() {
+	case 1:
+		return fmt.Sprintf("%s is better than %s: %s.", i.Variant, i.Control, interval)
+	case -1:
+		return fmt.Sprintf("%s is worse than %s: %s.", i.Variant, i.Control, interval)
+	}
+	return fmt.Sprintf("No difference shown yet between %s and %s: %s.", i.Variant, i.Control, interval) +
+		e.more(r, fmt.Sprintf("a preference of %.3g %%", share(e.Detect)))
+}
+
+// share is a preference between -1 and 1 as the percentage of decided searches that are won.
+func share(preference float64) float64 { return 50 + 50*preference }
+
+func (r *Report) warnings(d design) []string {
+	var all []string
+	warn := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for _, ratio := range r.Ratios {
+		if ratio.Mismatch {
+			var shares []string
+			for _, s := range ratio.Shares {
+				shares = append(shares, fmt.Sprintf("%s has %s (%.1f %%, meant were %.1f %%)", s.Variant, number(float64(s.Units), "unit"), 100*s.Got, 100*s.Meant))
+			}
+			warn("Sample ratio mismatch%s: %s. Something decides who is recorded; look for what happens to one variant's searches alone.",
+				inPhase(ratio.Phase), strings.Join(shares, ", "))
+		}
+	}
+	for _, p := range r.Guards {
+		for _, f := range p.Findings {
+			if f.Fails {
+				warn("The guard for %s fails%s: %s.", f.Guard, inPhase(p.Phase), f.Sentence)
+			}
+		}
+	}
+	if d.assumed && len(r.Comparisons)+len(r.Ratios) > 0 {
+		warn("The records do not say what shares the variants should have; equal ones are assumed, and %s is taken for the control.", d.control())
+	}
+	if d.changed {
+		warn("The variants or their shares were changed while the experiment ran. That makes another experiment, which should have another name.")
+	}
+	if r.Units.Crossed > 0 {
+		warn("%s had several variants: what counts is the first.", number(float64(r.Units.Crossed), "unit"))
+	}
+	if i := r.Interleaved; i != nil && i.Excluded*10 > i.Pages {
+		warn("%.1f %% of the interleaved pages lacked one of the rankings, and count for no one.", 100*float64(i.Excluded)/float64(i.Pages))
+	}
+	if lost := r.Clicks.Unknown + r.Clicks.Early + r.Clicks.NotShown + r.Clicks.NoObject; lost > 20 && lost > r.Clicks.Counted/10 {
+		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", number(float64(lost), "event"), number(float64(r.Clicks.Counted), "click"))
+	}
+	return all
+}
+
+func inPhase(phase string) string {
+	if phase == "" {
+		return ""
+	}
+	return " in phase " + phase
+}
+
+func hours(h float64) string {
+	if h < 1 {
+		return number(math.Round(h*60), "minute")
+	}
+	return number(h, "hour")
+}
+
+func level(l float64) string { return strconv.FormatFloat(100*l, 'g', 4, 64) + " %" }
+
+// round keeps two digits: it is an estimate.
+func round(x float64) float64 {
+	if x < 100 {
+		return math.Ceil(x)
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
+	return math.Ceil(x/unit) * unit
+}
+
+// Signed is a number with its sign and so many decimals.
+func Signed(x float64, decimals int) string {
+	s := strconv.FormatFloat(math.Abs(x), 'f', decimals, 64)
+	switch {
+	case strings.Trim(s, "0.") == "":
+		return "±" + s
+	case x < 0:
+		return "−" + s
+	}
+	return "+" + s
+}
+
+// Number is a whole number with spaces between thousands.
+func Number(x float64) string {
+	s := strconv.FormatFloat(math.Round(x), 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return s
+}
+
+func number(x float64, noun string) string {
+	if math.Round(x) != 1 {
+		noun += "s"
+		if strings.HasSuffix(noun, "chs") {
+			noun = strings.TrimSuffix(noun, "s") + "es"
+		}
+	}
+	return Number(x) + " " + noun
+}
