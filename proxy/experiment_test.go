@@ -915,3 +915,81 @@ func TestUBIOfSearchesThatAreNotReranked(t *testing.T) {
 		})
 	}
 }
+
+// Every way to search has experiments: many searches in one request, templates that are rendered, and templates that may not be.
+func TestExperimentsOnEveryEndpoint(t *testing.T) {
+	const template = `{"id":"shop","params":{"query_string":"blue shoes"}}`
+	for _, tt := range []struct{ name, path, body, forbid string }{
+		{"a multi-search", "/_msearch", "{\"index\":\"shop\"}\n" + match + "\n", ""},
+		{"a template", "/shop/_search/template", template, ""},
+		{"a template that may not be rendered", "/shop/_search/template", template, "/_render/template"},
+		{"templates", "/_msearch/template", "{\"index\":\"shop\"}\n" + template + "\n", ""},
+		{"templates that may not be rendered", "/_msearch/template", "{\"index\":\"shop\"}\n" + template + "\n", "/_render/template"},
+	} {
+		for _, mode := range []struct {
+			name   string
+			change func(*Experiment)
+		}{
+			{"lexical", func(e *Experiment) { e.Experiment.Variants[1].Share = 0 }},
+			{"reranked", func(e *Experiment) { e.Experiment.Variants[0].Share = 0 }},
+			{experiment.Interleaved, interleaved},
+			{"", inTheShadow},
+		} {
+			t.Run(tt.name+"/"+mode.name, func(t *testing.T) {
+				cluster := &templates{shops: shops{shop: shop{docs: 100}}, forbid: tt.forbid}
+				s := against(reverse, mode.change)
+				s.Upstream = upstream(t, cluster.ServeHTTP)
+				base, _ := serve(t, s, Options{})
+				res, body, err := do(t, request(t, "POST", base+tt.path, tt.body))
+				if err != nil || res.StatusCode != http.StatusOK {
+					t.Fatalf("got %v, %v", res, err)
+				}
+				page := body
+				if strings.Contains(tt.path, "_msearch") {
+					var multi struct{ Responses []json.RawMessage }
+					if err := json.Unmarshal([]byte(body), &multi); err != nil {
+						t.Fatal(err)
+					}
+					page = string(multi.Responses[0])
+				}
+				got := s.Sink.(*kept).impressions(t, 1)[0]
+				shown, window := ids(t, page), 30
+				if tt.forbid != "" {
+					window = 10 // the page as it comes
+				}
+				var want []int
+				switch mode.name {
+				case "lexical", "":
+					want = count(0, 10, 1)
+				case "reranked":
+					want = count(window-1, window-11, -1)
+				default:
+					teams := make([]experiment.Team, len(got.Hits))
+					for i, hit := range got.Hits {
+						teams[i] = hit.Team
+					}
+					if err := drafted(shown, teams, count(0, window, 1), count(window-1, -1, -1)); err != nil {
+						t.Error(err)
+					}
+					want = shown
+				}
+				if !slices.Equal(shown, want) {
+					t.Errorf("got %v, want %v", shown, want)
+				}
+				if variantOf(res) != mode.name || got.Variant != mode.name || got.Words != "blue shoes" {
+					t.Errorf("got X-Rerank %q and impression %+v", res.Header.Get("X-Rerank"), got)
+				}
+				for i, hit := range got.Hits {
+					if hit.ID != fmt.Sprint(shown[i]) {
+						t.Errorf("place %d: got %s kept, and %d shown", i+1, hit.ID, shown[i])
+					}
+				}
+				if mode.name == "" && tt.forbid == "" {
+					if v := s.Sink.(*kept).shadows(t, 1)[0]; v.Outcome != "applied" || v.Instead[0] != "29" {
+						t.Errorf("got shadow %+v", v)
+					}
+				}
+			})
+		}
+	}
+}

@@ -82,7 +82,8 @@ func (h *Handler) coverOne(c *call, v *shadow, shown experiment.Impression) {
 	x := &exchange{
 		handler: h, call: call, live: l, journey: &journey{endpoint: original.endpoint}, arrived: time.Now(),
 		req: original.req.Clone(ctx), raw: original.raw, body: original.body,
-		query: original.query, lines: original.lines, elsewhere: original.elsewhere,
+		query: original.query, lines: original.lines,
+		elsewhere: (original.endpoint == endpointTemplate || original.endpoint == endpointMultiTemplate) && !v.asItComes,
 	}
 	v.exchange = x
 	x.searches = append(x.searches, v.record)
