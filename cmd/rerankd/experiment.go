@@ -56,8 +56,8 @@ docs/experiments.md says what each number means, and how it is come by.`,
 	f.DurationVar(&o.Horizon, "horizon", 24*time.Hour, "how long after a unit's first search its searches count")
 	f.Float64Var(&o.effect, "effect", 5, "say how much more traffic a difference of so many percent takes")
 	f.BoolVar(&o.aa, "aa", false, "show the noise: compare the control with itself, 200 times")
-	f.DurationVar(&o.Guards.Slower, "slower", 500*time.Millisecond, "the guard for latency: what the 95th percentile may be over the control's")
-	f.Float64Var(&o.empty, "empty", 1, "the guard for zero results: percent of searches that may be without hits, over the control's")
+	f.DurationVar(&o.Guards.Slower, "latency", 500*time.Millisecond, "the guard for latency: what the 95th percentile may be over the control's")
+	f.Float64Var(&o.empty, "zero-results", 1, "the guard for zero results: percent of searches that may be without hits, over the control's")
 	f.Float64Var(&o.faults, "errors", 5, "the guard for errors: percent of searches that may fail to be ranked, over the control's")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd

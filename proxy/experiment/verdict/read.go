@@ -34,6 +34,7 @@ type Read struct {
 	Impressions int    `json:"impressions"`
 	Events      int    `json:"events"`
 	Shadows     int    `json:"shadows"`
+	Queries     int    `json:"queries"`           // of applications, who tell nothing of what was shown
 	Unknown     int    `json:"unknown"`           // lines of JSON that are no record which this version knows
 	Damaged     int    `json:"damaged"`           // lines that are not JSON
 	Torn        int    `json:"torn"`              // files whose last line, or compressed end, is missing a part
@@ -83,6 +84,8 @@ func (r *Records) Add(record experiment.Record) bool {
 	case record.Shadow != nil:
 		r.Read.Shadows++
 		r.shadows = append(r.shadows, *record.Shadow)
+	case record.Query != nil:
+		r.Read.Queries++
 	default:
 		return false
 	}
@@ -212,7 +215,7 @@ func (r *Records) ReadFrom(name string, from io.Reader) error {
 func (r *Records) leave(name string, number int, fault error) error {
 	if fault == nil {
 		r.Read.Unknown++
-		return fmt.Errorf("%s:%d: is JSON, and neither an impression, an event nor a shadow: this is no record file", name, number)
+		return fmt.Errorf("%s:%d: is JSON, and neither an impression nor an event, a shadow or a query: this is no record file", name, number)
 	}
 	r.Read.Damaged++
 	if r.Read.Example == "" {

@@ -43,6 +43,7 @@ func TestReadFrom(t *testing.T) {
 	page := lines(t, experiment.Record{Impression: &experiment.Impression{QueryID: "q", Experiment: "e", Time: begin}})
 	click := lines(t, experiment.Record{Event: &experiment.Event{QueryID: "q", Action: "click", Object: "1", Time: begin, Seen: begin}})
 	shadow := lines(t, experiment.Record{Shadow: &experiment.Shadow{QueryID: "q", Experiment: "e"}})
+	query := lines(t, experiment.Record{Query: &experiment.Query{QueryID: "q"}})
 	three := page + click + shadow
 	tests := []struct {
 		what, file string
@@ -52,6 +53,7 @@ func TestReadFrom(t *testing.T) {
 		{what: "nothing", want: Read{Files: 1}},
 		{what: "blank lines", file: "\n\n", want: Read{Files: 1}},
 		{what: "records", file: three, want: Read{Files: 1, Impressions: 1, Events: 1, Shadows: 1}},
+		{what: "what an application tells of a search", file: query + three, want: Read{Files: 1, Impressions: 1, Events: 1, Shadows: 1, Queries: 1}},
 		{what: "lines end as on Windows", file: strings.ReplaceAll(three, "\n", "\r\n"), want: Read{Files: 1, Impressions: 1, Events: 1, Shadows: 1}},
 		{what: "the last line has no end", file: strings.TrimSuffix(three, "\n"), want: Read{Files: 1, Impressions: 1, Events: 1, Shadows: 1}},
 		{what: "the last line is torn", file: page + click + shadow[:20], want: Read{Files: 1, Impressions: 1, Events: 1, Torn: 1}},
@@ -64,7 +66,7 @@ func TestReadFrom(t *testing.T) {
 			want: Read{Files: 1, Events: 1, Shadows: 1, Damaged: 1, Example: "the file:1: invalid character"},
 		},
 		{what: "a log", file: "INFO started\nINFO stopped\n", fault: "the file:1: is not a record in JSON: invalid character 'I'"},
-		{what: "other JSON", file: `{"hits":[]}`, fault: "the file:1: is JSON, and neither an impression, an event nor a shadow: this is no record file"},
+		{what: "other JSON", file: `{"hits":[]}`, fault: "the file:1: is JSON, and neither an impression nor an event, a shadow or a query: this is no record file"},
 		{what: "long and not ours", file: strings.Repeat("INFO\n", 200) + three, fault: "the file:1: is not a record in JSON"},
 		{what: "not compressed as it says", file: "\x1f\x8bxxxxxxxxxxxx", fault: "the file: gzip: "},
 	}
@@ -122,7 +124,7 @@ func FuzzReadFrom(f *testing.F) {
 		if err := r.ReadFrom("file", bytes.NewReader(file)); err != nil {
 			return
 		}
-		got := r.Read.Impressions + r.Read.Events + r.Read.Shadows + r.Read.Unknown + r.Read.Damaged + r.Read.Torn
+		got := r.Read.Impressions + r.Read.Events + r.Read.Shadows + r.Read.Queries + r.Read.Unknown + r.Read.Damaged + r.Read.Torn
 		if !bytes.HasPrefix(file, []byte{0x1f, 0x8b}) {
 			want := 0
 			for line := range bytes.Lines(file) {
