@@ -70,6 +70,7 @@ var guests = []struct {
 	{"github.com/labstack/echo/", []string{"proxy", "proxy/admin", "e2e/..."}, "echo is the outer server only: nothing within may lean on its context"},
 	{"github.com/spf13/", []string{"cmd/rerankd"}, "only the program has a command line"},
 	{"github.com/goccy/go-yaml", []string{"config", "rerank/model", "cmd/rerankd/demo", "e2e/...", "deploy/..."}, "the configuration is read in one place (models' cards and AppStream are YAML too)"},
+	{"github.com/chromedp/", []string{"e2e"}, "a browser is driven by tests of the whole alone"},
 	{"testing", []string{"rerank/reranktest", "backends/backendtest", "e2e/..."}, "the program carries no test code"},
 }
 

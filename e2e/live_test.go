@@ -19,7 +19,8 @@ func TestLive(t *testing.T) {
 			node := cluster.Start(t, e)
 			node.Index(t, shop, shopMapping, shopDocuments())
 			direct := client{url: node.URL}
-			through := client{url: program.Serve(t, node, shopRules()+"inference: { mine: small }\n").URL}
+			served := program.Serve(t, node, shopRules()+"inference: { mine: small }\n")
+			through := client{url: served.URL}
 			for _, index := range append(hurries, shop) {
 				awaitWarm(t, through, "/"+index+"/_search", body(match("tea")))
 			}
@@ -35,6 +36,7 @@ func TestLive(t *testing.T) {
 			t.Run("multi", func(t *testing.T) { testMulti(t, direct, through) })
 			t.Run("rerankers", func(t *testing.T) { testRerankers(t, direct, through) })
 			t.Run("clients", func(t *testing.T) { testClients(t, node, through) })
+			t.Run("browser", func(t *testing.T) { testBrowser(t, direct, through, served) })
 			t.Run("demo", func(t *testing.T) { testDemo(t, node) })
 			t.Run("zero config", func(t *testing.T) { testZeroConfig(t, node, direct) })
 		})

@@ -22,19 +22,20 @@ import (
 
 // A Program is a running rerankd.
 type Program struct {
-	URL   string
-	Admin string
-	Kill  func() // ends it with SIGKILL, as the kernel does when there is no memory left
+	URL       string
+	Admin     string
+	Judgments string // the directory in which judgments are kept
+	Kill      func() // ends it with SIGKILL, as the kernel does when there is no memory left
 }
 
 // Serve runs bin/rerankd of this repository, or what RERANKD_BIN names, in front of the node until the test ends. rules are the rest of its
 // configuration file; what goes before them is the node and free ports.
 func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	t.Helper()
-	p := Program{URL: "http://" + freeAddress(t), Admin: "http://" + freeAddress(t)}
+	p := Program{URL: "http://" + freeAddress(t), Admin: "http://" + freeAddress(t), Judgments: t.TempDir()}
 	file := filepath.Join(t.TempDir(), "rerankd.yaml")
-	text := fmt.Sprintf("listen: %s\nadmin: { listen: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n%s",
-		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), node.URL, rules)
+	text := fmt.Sprintf("listen: %s\nadmin: { listen: %s, judgments: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n%s",
+		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), p.Judgments, node.URL, rules)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

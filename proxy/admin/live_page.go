@@ -165,6 +165,8 @@ func rate(n uint32, in time.Duration) string {
 	switch r := float64(n) / in.Seconds(); {
 	case n == 0:
 		return "0"
+	case r < 0.005:
+		return "< 0.01"
 	case r < 10:
 		return fmt.Sprintf("%.2f", r)
 	case r < 100:

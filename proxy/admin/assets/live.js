@@ -31,7 +31,7 @@ function draw() {
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, kind === "rate" ? 0.5 : 5) * 1.1] } },
       axes: [{ ...axis, space: 60, size: 28, values: (_, at) => at.map((t) => clock(t, 16)) }, { ...axis, size: 42 }],
       series: [{ label: "UTC", value: (_, t) => (t == null ? "–" : clock(t, 19)) },
-        ...lines.map(([name, stroke, label]) => ({ label: label || name, stroke: color(stroke), width: 1.5, dash: label === "p95" || name === "skipped" ? [5, 3] : undefined, points: { size: 4 }, value }))],
+        ...lines.map(([name, stroke, label]) => ({ label: label || name, stroke: color(stroke), width: 1.5, dash: label === "p95" || name === "skipped" ? [5, 3] : undefined, points: { show: kind !== "rate", size: 3, fill: color(stroke) }, value }))],
       cursor: { y: false, sync: { key: "live" } },
       legend: { live: true },
     }, data(kind), place);
