@@ -76,6 +76,7 @@ broken, the cluster's own answer goes back instead, and its X-Rerank header says
 		newCheckCmd(e),
 		newExplainQueryCmd(e),
 		newCompareCmd(e),
+		newEvalCmd(e),
 		newRankCmd(e),
 		newDemoCmd(e),
 		newExperimentCmd(e),
