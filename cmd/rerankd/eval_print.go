@@ -84,11 +84,7 @@ func (r *evalReport) printArms(w io.Writer) {
 			continue
 		}
 		searched = true
-		read := ""
-		if a.Reranked > 0 {
-			read = fmt.Sprintf("%.1f", a.Scored)
-		}
-		t.row(a.Name, fmt.Sprint(a.Reranked), read, a.Total.Median(), a.Total.Slow(), a.Cluster.Median(), a.Ranking.Median(), a.Ranking.Slow(), a.Reasons())
+		t.row(a.Name, fmt.Sprint(a.Reranked), a.Read(), a.Total.Median(), a.Total.Slow(), a.Cluster.Median(), a.Ranking.Median(), a.Ranking.Slow(), a.Reasons())
 	}
 	if searched {
 		_ = t.print(w)
@@ -141,7 +137,6 @@ func (r *evalReport) printDepths(w io.Writer) {
 	} else {
 		header = append(header, "OVERLAP@10", "RBO")
 	}
-	header = append(header, "HITS READ", "P50", "P95", "RANKING P50", "RANKING P95")
 	t := newTable(header...)
 	for i := range header {
 		t.numbers(i)
@@ -164,11 +159,7 @@ func (r *evalReport) printDepths(w io.Writer) {
 		default:
 			row = append(row, fmt.Sprintf("%.3f", r.Against[n-1].Similarity.Overlap), fmt.Sprintf("%.3f", r.Against[n-1].Similarity.RBO))
 		}
-		read := ""
-		if a.Reranked > 0 {
-			read = fmt.Sprintf("%.1f", a.Scored)
-		}
-		t.row(append(row, read, a.Total.Median(), a.Total.Slow(), a.Ranking.Median(), a.Ranking.Slow())...)
+		t.row(row...)
 	}
 	_ = t.print(w)
 	fmt.Fprintln(w)

@@ -51,6 +51,7 @@ type armReport struct {
 	Reranked int                `json:"reranked"`
 	Skipped  map[string]int     `json:"skipped"`           // queries, by the reason in X-Rerank
 	Scored   float64            `json:"scored_hits"`       // mean of those reranked
+	Window   float64            `json:"window_hits"`       // mean of what the model was to read
 	Empty    int                `json:"without_hits"`      // count as 0
 	Absent   int                `json:"absent_from_run"`   // of these those that a run file does not have
 	Failed   int                `json:"failed"`            // of these those that were no answer
@@ -217,7 +218,7 @@ func (r *evalReport) pair(queries []eval.Query, runs []eval.Run, values []map[ev
 func reportArm(a *arm, of trials, n int) armReport {
 	r := armReport{Name: a.name, Skipped: map[string]int{}, window: a.window, file: a.file != "", off: a.rerank == "off"}
 	var total, cluster, ranking []time.Duration
-	scored := 0
+	scored, windows := 0, 0
 	for _, trials := range of {
 		x := trials[n]
 		if len(x.hits) == 0 {
@@ -234,6 +235,7 @@ func reportArm(a *arm, of trials, n int) armReport {
 		case x.applied:
 			r.Reranked++
 			scored += x.scored
+			windows += x.window
 			ranking = append(ranking, x.ranking)
 		default:
 			r.Skipped[x.reason]++
@@ -243,7 +245,7 @@ func reportArm(a *arm, of trials, n int) armReport {
 			cluster = append(cluster, x.cluster)
 		}
 	}
-	r.Scored = float64(scored) / float64(max(r.Reranked, 1))
+	r.Scored, r.Window = float64(scored)/float64(max(r.Reranked, 1)), float64(windows)/float64(max(r.Reranked, 1))
 	r.Total, r.Cluster, r.Ranking = times(total), times(cluster), times(ranking)
 	return r
 }
@@ -317,8 +319,18 @@ func (r *evalReport) notes() (notes []string) {
 	if r.Partial {
 		note("PARTIAL: interrupted after %d of %s; the rest was not asked.", r.Asked, queryCount(r.Of))
 	}
+	everywhere := r.Arms[0].Empty
+	for _, a := range r.Arms {
+		if a.Empty != everywhere || a.file {
+			everywhere = 0
+		}
+	}
+	if everywhere > 0 {
+		note("%s without results in every way%s.", are(everywhere), map[bool]string{true: "; that counts as 0"}[r.Format != ""])
+	}
 	for _, a := range r.Arms {
 		switch {
+		case everywhere > 0:
 		case a.file && a.Absent > 0:
 			note("%s: %s not in the run; that counts as 0.", a.Name, are(a.Absent))
 		case a.Empty > 0 && r.Format != "":
@@ -329,8 +341,8 @@ func (r *evalReport) notes() (notes []string) {
 		if a.Failed > 0 {
 			note("%s: %d searches FAILED (among those without results). The first: %s", a.Name, a.Failed, a.Failure)
 		}
-		if a.window > 0 && a.Reranked > 0 && a.Scored < 0.98*float64(a.window) {
-			note("%s: of a window of %d the model read %.1f on average; where more matched, --budget was too short or the window is larger than the rule's.", a.Name, a.window, a.Scored)
+		if a.Scored < 0.9*a.Window {
+			note("%s: the model read %.1f of %.1f hits on average in its budget; --budget gives it more time.", a.Name, a.Scored, a.Window)
 		}
 		if a.Skipped["no_rerankd"] > 0 && !a.off {
 			note("%s: the answers have no X-Rerank header: is there a rerankd at this URL?", a.Name)
@@ -370,6 +382,14 @@ func have(n int) string {
 
 // Searched reports whether it was one, and not a file of what was found before.
 func (a *armReport) Searched() bool { return !a.file }
+
+// Read is how many hits the model read of how many, on average; "" where nothing was reranked.
+func (a *armReport) Read() string {
+	if a.Reranked == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f of %.1f", a.Scored, a.Window)
+}
 
 // Reasons are why searches were not reranked, the most frequent first: "no_hits 3, one_hit 1".
 func (a *armReport) Reasons() string {
