@@ -33,7 +33,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // something went wrong while doing what was asked
 	exitUsage  = 2 // the command line or the configuration is wrong: nothing was done
-	exitFaults = 3 // check has found something that needs attention
+	exitFaults = 3 // check has found something that needs attention, or eval that it became worse
 )
 
 func (e *environment) run(ctx context.Context, args []string) int {
@@ -110,7 +110,7 @@ func newExitCodesTopic() *cobra.Command {
 		Long: `  0  done
   1  something went wrong while doing it, or it was interrupted
   2  the command line or the configuration is wrong; nothing was done
-  3  check found something that needs attention
+  3  check found something that needs attention, or eval a difference that is below --fail-below
 
 On SIGTERM or SIGINT, serve lets the requests under way finish and exits with 0. A second
 signal ends it at once.`,
@@ -135,7 +135,7 @@ type hintedError struct {
 func (e hintedError) Hint() string  { return e.hint }
 func (e hintedError) Unwrap() error { return e.error }
 
-// A foundError says that check did its work and found something; it has been printed.
+// A foundError says that check or eval did its work and found something; it has been printed.
 type foundError int
 
 func (e foundError) Error() string { return fmt.Sprintf("%d faults found", int(e)) }
