@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,42 +13,36 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy"
 	"github.com/rerankd/rerankd/proxy/search"
 )
 
-// An evalAsker sends searches to a rerankd, or to whatever answers at a URL.
+// An evalAsker is a searcher at a URL, or with a proxy of its own.
 type evalAsker struct {
-	url    string
-	header http.Header // the caller's credentials
-	known  bool        // the cluster is told who asks
-	client http.Client
-	stop   func()
+	searcher
+	stop func()
 }
 
 // newEvalAsker takes the rerankd at the arm's URL, or starts one of its own on a free port of this machine, as compare does. close must
 // follow.
 func newEvalAsker(ctx context.Context, e *environment, o *evalOptions, a *arm, deepest int) (*evalAsker, error) {
-	asker := &evalAsker{url: a.url, header: http.Header{}, stop: func() {}, client: http.Client{
-		Timeout:   time.Minute,
-		Transport: &http.Transport{MaxIdleConnsPerHost: o.concurrency},
-	}}
-	o.identify(e, asker.header)
-	asker.known = asker.header.Get("Authorization") != ""
-	if a.url != "" {
-		return asker, nil
+	asker := &evalAsker{searcher{url: a.url, header: http.Header{}}, func() {}}
+	if a.url == "" {
+		c, err := armConfiguration(e, o, a.settings, deepest)
+		if err != nil {
+			return nil, err
+		}
+		own, err := newAsker(ctx, e, o.askOptions, c)
+		if err != nil {
+			return nil, err
+		}
+		asker.searcher, asker.stop = own.searcher, own.close
+	} else if user, _ := e.lookup("RERANKD_USER"); cmp.Or(o.user, user) != "" {
+		asker.identify(cmp.Or(o.user, user))
 	}
-	c, err := armConfiguration(e, o, a.settings, deepest)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newAsker(ctx, e, o.askOptions, c)
-	if err != nil {
-		return nil, err
-	}
-	asker.url, asker.stop = own.url, own.close
-	asker.known = asker.known || c.Cluster.Auth != config.AuthPassthrough
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = o.concurrency // a search is not to wait for a connection
+	asker.client = http.Client{Timeout: time.Minute, Transport: transport}
 	return asker, nil
 }
 
@@ -66,7 +61,7 @@ func (a *evalAsker) searchFields(ctx context.Context, index string, asked []stri
 		return nil, err
 	}
 	if status != http.StatusOK {
-		return nil, statusError(a.known, status, "the mapping", index, mapping)
+		return nil, a.statusError(status, "the mapping", index, mapping)
 	}
 	fields := proxy.Choose(nil, mapping).Paths()
 	if len(fields) == 0 {
@@ -127,9 +122,9 @@ func (a *arm) try(ctx context.Context, body searchBody, words, idField string) (
 		case err != nil:
 			return trial{err: err}, nil
 		case status == http.StatusNotFound || status == http.StatusUnauthorized || status == http.StatusForbidden:
-			return trial{}, statusError(a.asker.known, status, "a search", a.searches, answer)
+			return trial{}, a.asker.statusError(status, "a search", a.searches, answer)
 		case status != http.StatusOK:
-			return trial{err: statusError(a.asker.known, status, "a search", a.searches, answer)}, nil
+			return trial{err: a.asker.statusError(status, "a search", a.searches, answer)}, nil
 		}
 		x := trial{took: took}
 		x.read(said)

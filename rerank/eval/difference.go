@@ -140,7 +140,7 @@ func randomisation(differences []float64) float64 {
 			sizes = append(sizes, math.Abs(x))
 		}
 	}
-	slices.Sort(sizes) // so that the signs that are drawn fall on the same sizes whichever way round the two are compared
+	slices.Sort(sizes)                   // so that the signs that are drawn fall on the same sizes whichever way round the two are compared
 	slack := 1e-12 * float64(len(sizes)) // what the order of adding may make
 	extreme := func(s float64) bool { return math.Abs(s) >= math.Abs(sum)-slack }
 	if len(sizes) <= 16 {
