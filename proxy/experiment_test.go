@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func TestSplit(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	variants := map[string]string{}
+	variants, searched := map[string]string{}, map[string]string{} // by user; the user by query id
 	shown := map[string]int{}
 	const users = 200
 	for round := range 2 {
@@ -112,6 +113,7 @@ func TestSplit(t *testing.T) {
 				t.Fatalf("%s had %s and now has %s", user, variants[user], variant)
 			}
 			variants[user] = variant
+			searched[res.Header.Get("X-Rerank-Query-Id")] = user
 			shown[variant]++
 			switch said := res.Header.Get("X-Rerank"); variant {
 			case "lexical":
@@ -137,12 +139,12 @@ func TestSplit(t *testing.T) {
 		}
 	}
 	units := map[string]string{}
-	for i, got := range sink.impressions(t, 2*users) {
-		user := fmt.Sprint("user-", i%users)
+	for _, got := range sink.impressions(t, 2*users) {
+		user := searched[got.QueryID]
 		if got.Variant != variants[user] || got.Experiment != "test" || got.Phase != "100%" || got.Rule != "shop" || got.Index != "shop" || got.Words != "blue shoes" {
 			t.Fatalf("got impression %+v, want that of %s", got, user)
 		}
-		if strings.Contains(got.Unit, user) || got.Unit == "" || i >= users && units[user] != got.Unit {
+		if strings.Contains(got.Unit, user) || got.Unit == "" || units[user] != "" && units[user] != got.Unit {
 			t.Fatalf("got unit %q, want a digest that stays", got.Unit)
 		}
 		units[user] = got.Unit
@@ -290,9 +292,10 @@ func TestUBI(t *testing.T) {
 	if !seen["lexical"] || !seen["reranked"] {
 		t.Errorf("got variants %v, want both", seen)
 	}
-	for i, got := range s.Sink.(*kept).impressions(t, 40) {
+	for _, got := range s.Sink.(*kept).impressions(t, 40) {
+		i := strings.TrimPrefix(got.QueryID, "q")
 		first := map[string]string{"lexical": "A-0", "reranked": "A-29"}[got.Variant]
-		if got.QueryID != fmt.Sprint("q", i) || got.Client != fmt.Sprint("c", i) || got.Application != "web" || got.Attributes["page"] != "home" || got.Field != "sku" || got.Hits[0].Object != first {
+		if got.Client != "c"+i || got.Application != "web" || got.Attributes["page"] != "home" || got.Field != "sku" || got.Hits[0].Object != first {
 			t.Errorf("got impression %+v", got)
 		}
 	}
@@ -507,7 +510,9 @@ func TestInterleavedPages(t *testing.T) {
 		if diff := cmp.Diff(count(0, len(all), 1), got); diff != "" && len(all) <= 30 {
 			rt.Fatalf("hits lost or doubled (-want +got):\n%s", diff)
 		}
-		for _, i := range sink.impressions(t, pages) {
+		seen := sink.impressions(t, pages)
+		slices.SortFunc(seen, func(a, b *experiment.Impression) int { return a.From - b.From })
+		for _, i := range seen {
 			for k, hit := range i.Hits {
 				if hit.ID != fmt.Sprint(all[i.From+k]) {
 					rt.Fatalf("got %s kept at place %d, want %d", hit.ID, i.From+k+1, all[i.From+k])
@@ -990,6 +995,56 @@ func TestExperimentsOnEveryEndpoint(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// An answer that breaks off is broken for the control's client too, and nobody has seen it.
+func TestControlThatBreaksOff(t *testing.T) {
+	shop := &shop{docs: 100}
+	s := against(reverse, func(e *Experiment) { e.Experiment.Variants[1].Share = 0 })
+	s.Upstream = wire(t, func(conn net.Conn, head string) {
+		page := shop.page(0, 10)
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(page), page[:len(page)/2])
+	})
+	base, h := serve(t, s, Options{})
+	if _, body, err := do(t, request(t, "POST", base+"/shop/_search", match)); err == nil {
+		t.Errorf("got %d bytes, want a broken connection", len(body))
+	}
+	h.Close()
+	s.Sink.(*kept).impressions(t, 0)
+}
+
+// Where windows differ, the pages go on beyond the smaller one as the draft does, and beyond both as the cluster has it.
+func TestInterleavedPagesOfOtherWindows(t *testing.T) {
+	for _, windows := range [][2]int{{12, 30}, {30, 12}} {
+		shop := &shop{docs: 50}
+		s := against(reverse, interleaved, func(e *Experiment) {
+			e.Rules[0] = rules(identity)[0]
+			e.Rules[0].Version = "control"
+			e.Rules[0].Window, e.Rules[1].Window = windows[0], windows[1]
+		})
+		s.Upstream = upstream(t, shop.ServeHTTP)
+		base, _ := serve(t, s, Options{})
+		var all []int
+		for from := 0; from < 50; from += 5 {
+			res, page := ask(t, base, fmt.Sprintf(`{"from":%d,"size":5,"query":{"match":{"title":"blue shoes"}}}`, from))
+			if said := res.Header.Get("X-Rerank"); (from < 30) != strings.HasPrefix(said, "applied") || variantOf(res) != "interleaved" {
+				t.Errorf("windows %v, from %d: got X-Rerank %q", windows, from, said)
+			}
+			all = append(all, ids(t, page)...)
+		}
+		theirs := append(count(windows[1]-1, -1, -1), count(windows[1], 50, 1)...)
+		var teams []experiment.Team
+		pages := s.Sink.(*kept).impressions(t, 10)
+		slices.SortFunc(pages, func(a, b *experiment.Impression) int { return a.From - b.From })
+		for _, i := range pages {
+			for _, hit := range i.Hits {
+				teams = append(teams, hit.Team)
+			}
+		}
+		if err := drafted(all, teams, count(0, 50, 1), theirs); err != nil {
+			t.Errorf("windows %v: %v", windows, err)
 		}
 	}
 }

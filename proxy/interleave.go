@@ -23,7 +23,7 @@ func (s *searching) compete(e *Experiment) []*searching {
 	for i, r := range e.Rules[:2] {
 		rivals[i] = &searching{
 			exchange: s.exchange, record: &record{indices: s.indices, rule: s.rule, words: s.words},
-			parsed: s.parsed, ruled: r, asItComes: s.asItComes,
+			parsed: s.parsed, ruled: r, asItComes: s.asItComes, rival: true,
 		}
 		if r.reranks() {
 			rivals[i].follow(r, s.live.variants[s.covering][i])
@@ -41,22 +41,23 @@ func (s *searching) planRivals(override search.Override) bool {
 		}
 	}
 	control, other := s.rivals[0], s.rivals[1]
-	if control.reason == "" && other.reason == "" {
-		if s.depth == 0 { // neither reranks
-			s.skip(search.Variant, "both have the cluster's order", nil)
-		}
-		return s.reason == ""
-	}
-	s.rivals = nil
-	if control.reason == "" && control.ruled.reranks() { // alone
-		s.trial.spoiled = other.reason
+	alone := control.reason != "" || other.reason != ""
+	switch {
+	case !alone && s.depth == 0:
+		s.skip(search.Variant, "both have the cluster's order", nil)
+	case !alone && s.parsed.From() >= s.depth:
+		s.skip(search.BeyondWindow, "", nil)
+	case !alone:
+		return true
+	case control.reason == "" && control.ruled.reranks() && s.parsed.From() < control.depth:
+		s.trial.spoiled, s.rivals = other.reason, nil
 		s.follow(control.ruled, templateOrErr{Template: control.template})
 		s.depth, s.fields = control.depth, control.fields
 		return true
 	}
 	s.skip(control.reason, control.detail, control.err)
 	s.skip(other.reason, other.detail, other.err)
-	s.trial.spoiled = s.reason
+	s.trial.spoiled, s.rivals = s.reason, nil
 	return false
 }
 

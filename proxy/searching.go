@@ -29,6 +29,7 @@ type searching struct {
 	// The plan, which does not change once the cluster is asked.
 	covering  int  // the place of the rule that covers it
 	line      int  // its place in a request of several searches
+	rival     bool // it shares its page with another, whose window may be larger
 	behind    bool // it is ranked in another's shadow, and teaches nothing about it
 	ruled     Rule
 	ranker    Ranker
@@ -299,7 +300,7 @@ func (s *searching) planWindow(override search.Override) (window int, ok bool) {
 	if s.emulated != nil {
 		return s.emulated.Window, true // the hits beyond are nobody's, and the page may be empty
 	}
-	if window = s.parsed.Window(window); s.parsed.From() >= window {
+	if window = s.parsed.Window(window); window == 0 || s.parsed.From() >= window && !s.rival {
 		s.skip(search.BeyondWindow, "", nil)
 		return 0, false
 	}
