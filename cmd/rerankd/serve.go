@@ -44,7 +44,7 @@ everything untouched, within a second.`,
 	}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&o.listen, "listen", "", "address of the proxy (default 127.0.0.1:9280)")
-	cmd.Flags().StringVar(&o.admin, "admin", "", `address of health, metrics and status, or "off" (default 127.0.0.1:9281)`)
+	cmd.Flags().StringVar(&o.admin, "admin", "", `address of pages, health, metrics and status, or "off" (default 127.0.0.1:9281)`)
 	return cmd
 }
 

@@ -199,6 +199,37 @@ func TestOtherSitesMayNot(t *testing.T) {
 	}
 }
 
+func TestPagesThatAreOff(t *testing.T) {
+	h := New(Options{Program: fakeProgram{}, Judgments: &Judgments{Directory: func() string { return t.TempDir() }}})
+	for _, path := range []string{"/compare", "/live", "/live/feed", "/judgments", "/judgments/qrels.txt"} {
+		if w := ask(t, h, "GET", path, ""); w.Code != 404 {
+			t.Errorf("%s: got %d, want 404", path, w.Code)
+		}
+	}
+	if w := ask(t, h, "POST", "/judge", "state=index%3Dshop%26q%3Dx&document.0=a&grade.0=1"); w.Code != 404 {
+		t.Errorf("judging: got %d, want 404", w.Code)
+	}
+	if page := ask(t, h, "GET", "/", "").Body.String(); strings.Contains(page, "/compare") || strings.Contains(page, "/judgments") {
+		t.Errorf("the overview leads to pages that are not there: %s", page)
+	}
+}
+
+// No URL breaks the page, and what it comes to is one URL.
+func FuzzState(f *testing.F) {
+	f.Add("index=shop&q=red+shoes&window=20&weight=0.5&budget=300ms&fusion=replace&size=5&fields=title,body")
+	f.Add("queries=a%09one%0Ab%09two&n=2&view=pair&seed=x")
+	f.Add("body=%7B%7D&weight=-1&n=0&queries=%09%0A%09x")
+	f.Add("q=%ff%fe&queries=%ff%09%ff&budget=1e9h&weight=Inf")
+	f.Fuzz(func(t *testing.T, query string) {
+		v, _ := url.ParseQuery(query)
+		first, _ := readState(v)
+		again, problems := readState(first.values())
+		if len(problems) > 0 || first.values().Encode() != again.values().Encode() || first.id() != again.id() || first.Words != again.Words {
+			t.Fatalf("%q comes to %q, and that to %q: %v", query, first.values().Encode(), again.values().Encode(), problems)
+		}
+	})
+}
+
 func TestSteps(t *testing.T) {
 	c := &fakeComparer{}
 	h := New(Options{Program: fakeProgram{}, Comparer: c})

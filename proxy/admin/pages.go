@@ -60,7 +60,7 @@ func (s *site) head(title, here string, scripts ...string) head {
 	if s.Live != nil {
 		pages = append(pages, link{"/live", "Live"})
 	}
-	if s.Judgments != nil {
+	if s.Comparer != nil && s.Judgments != nil {
 		pages = append(pages, link{"/judgments", "Judgments"})
 	}
 	return head{Title: title, Here: here, Pages: pages, Script: scripts}
