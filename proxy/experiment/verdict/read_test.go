@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rerankd/rerankd/proxy/experiment"
+	"github.com/rerankd/rerankd/proxy/experiment/simulate"
 )
 
 // lines are records as they are kept.
@@ -144,4 +145,30 @@ func FuzzReadFrom(f *testing.F) {
 			t.Fatal(fmt.Errorf("the report cannot be written: %w", err))
 		}
 	})
+}
+
+// BenchmarkReport is of 20,000 people with some 80,000 searches: read from lines, and analysed.
+func BenchmarkReport(b *testing.B) {
+	traffic := simulate.Traffic{
+		World:      simulate.World{Seed: 1, Hits: 20, Queries: 200, Control: 1, Treated: 0.5},
+		Population: people(1, dcm), Experiment: split(1, 1), Users: 20000, Start: begin, Gap: time.Minute,
+	}
+	var file bytes.Buffer
+	w := json.NewEncoder(&file)
+	for r := range traffic.Records() {
+		if err := w.Encode(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(file.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		var r Records
+		if err := r.ReadFrom("file", bytes.NewReader(file.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.Report(Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

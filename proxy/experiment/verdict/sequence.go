@@ -49,24 +49,25 @@ type score struct{ value, bound float64 }
 
 // A better is the capital of somebody who bets that the mean is above m, side being 1, or below it, -1.
 type better struct {
-	m, side float64
+	m       float64
+	bets    [stakes]float64 // the stakes, with the side's sign
 	logs    [stakes]float64
 	product [stakes]float64 // of the last few factors, which a logarithm is taken of together
 	pending int
 }
 
 func newBetter(m, side float64) *better {
-	b := &better{m: m, side: side}
+	b := &better{m: m}
 	for j := range b.product {
-		b.product[j] = 1
+		b.bets[j], b.product[j] = side*stake(j), 1
 	}
 	return b
 }
 
 func (b *better) add(s score) {
-	x := b.side * s.bound * (s.value - b.m)
+	x := s.bound * (s.value - b.m)
 	for j := range b.product {
-		b.product[j] *= 1 + stake(j)*x
+		b.product[j] *= 1 + b.bets[j]*x
 	}
 	if b.pending++; b.pending == 64 { // of factors in [1/4, 7/4]: far from the ends of a float64
 		b.settle()
