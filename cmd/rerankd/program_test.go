@@ -368,7 +368,7 @@ func TestRamp(t *testing.T) {
 	search("lexical", "variant", 300)
 	search("reranked", "timeout", 300)
 	for _, tt := range []struct{ phase, share, more, says string }{
-		{"live", "10%", "", "experiments[0].share: is not raised from 1% to 10%: errors guard fails at 1%: reranked: 100 % of searches could not be ranked (timeout 300)"},
+		{"live", "10%", "", "experiments[0].share: is not raised from 1% to 10%: the guard for errors fails at 1%: reranked: 100 % of searches could not be ranked (timeout 300)"},
 		{"live", "10%", ", guards: { errors: 100% }", ""},
 	} {
 		err := reload(tt.phase, tt.share, tt.more)
