@@ -186,6 +186,11 @@ func TestOtherSitesMayNot(t *testing.T) {
 			t.Errorf("%v: got %d, want 403", header, w.Code)
 		}
 	}
+	for mode, code := range map[string]int{"navigate": 200, "no-cors": 403, "cors": 403} {
+		if w := ask(t, h, "GET", "/compare?index=shop&q=shoes", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode); w.Code != code {
+			t.Errorf("%s from another site: got %d, want %d", mode, w.Code, code)
+		}
+	}
 	for host, code := range map[string]int{
 		"127.0.0.1:9281": 200, "localhost:9281": 200, "[::1]:9281": 200, "10.0.0.7": 200, "rerankd:9281": 200, "x.localhost": 200,
 		"evil.example": 421, "evil.example:9281": 421, "127.0.0.1.evil.example": 421, "evil.example.": 421,

@@ -118,10 +118,15 @@ func harden(next http.Handler) http.Handler {
 
 // here lets requests through that name an address, localhost, or a host without a domain. A browser takes pages of one name for one site,
 // and whoever owns a domain can make a name of it point here (DNS rebinding): to that site's scripts these pages would be their own.
+// A page of another site may link here, and not load from here behind its reader's back: that would be a search each time.
 func here(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isHere(r.Host) {
 			http.Error(w, "this page is shown under an address, or a name without a domain: open it as http://127.0.0.1 with this port, or have the proxy before it set the Host header to localhost", http.StatusMisdirectedRequest)
+			return
+		}
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+			http.Error(w, "this page is not for others to load from", http.StatusForbidden)
 			return
 		}
 		next(w, r)
