@@ -44,7 +44,7 @@ var rooms = []room{
 	{"proxy/experiment/simulate", []string{"proxy/experiment"}, "simulated people know what was shown to them, and nothing of who analyses what they do"},
 	{"proxy/experiment/ubi", []string{"proxy/experiment"}, "what people did comes from anybody: it is read apart from searches, and handed to a Sink"},
 	{"proxy", []string{"config", "rerank", "proxy/experiment", "proxy/filterpath", "proxy/search"}, "it is handed a RoundTripper and Rankers: never backends or rerank/onnx, so that it is tested with neither"},
-	{"proxy/admin", []string{"config", "rerank/eval"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search; judgments are written as eval reads them"},
+	{"proxy/admin", []string{"config", "rerank/eval", "proxy/experiment/verdict"}, "what it shows comes through interfaces of its own, so that it cannot reach into a search; judgments are written as eval reads them, and a verdict is plain data"},
 	{
 		"cmd/rerankd",
 		[]string{"cmd/rerankd/...", "config", "backends", "proxy/...", "rerank", "rerank/eval", "rerank/schedule", "rerank/remote", "rerank/model", "rerank/model/hub", "rerank/onnx"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -229,7 +230,7 @@ func describeExperiment(e config.Experiment) experimentReport {
 			}
 		}
 		if e.Assign == config.AssignSplit {
-			does = config.Percent(100*v.Share).String() + ": " + does
+			does = config.Percent(math.Round(1e6*v.Share)/1e4).String() + ": " + does // a third has no end
 		}
 		report.Variants, report.Does = append(report.Variants, v.Name), append(report.Does, does)
 	}

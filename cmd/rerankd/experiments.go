@@ -249,13 +249,11 @@ func (k keyed) RoundTrip(req *http.Request) (*http.Response, error) {
 func (s *state) experimentsStatus() []admin.Experiment {
 	var list []admin.Experiment
 	for _, e := range s.config.Experiments {
-		x := admin.Experiment{Name: e.Name, Rule: e.Rule, Assign: e.Assign, Phase: stepOf(e).String()}
-		for _, v := range e.Variants {
-			x.Variants = append(x.Variants, v.Name)
-		}
+		is := describeExperiment(e)
+		x := admin.Experiment{Name: e.Name, Rule: e.Rule, Assign: e.Assign, Phase: is.Phase, Unit: is.Unit, Variants: is.Variants, Does: is.Does}
 		if totals := s.totals[e.Name]; totals != nil {
 			for _, f := range guardsOf(e.Guards).Check(totals, e.Variants[0].Name) {
-				x.Guards = append(x.Guards, admin.Guard{Name: string(f.Guard), Variant: f.Variant, Fails: f.Fails, Says: f.Sentence})
+				x.Guards = append(x.Guards, admin.Guard{Name: string(f.Guard), Variant: f.Variant, Fails: f.Fails, Waits: f.Waits, Says: f.Sentence})
 			}
 		}
 		list = append(list, x)

@@ -64,7 +64,7 @@ func startService(ctx context.Context, e *environment, c *config.Config, logger 
 			return nil, listenError{err, "admin.listen"}
 		}
 		s.adminURL = "http://" + reachable(l.Addr())
-		o := admin.Options{Program: s.program, Live: s.program.live, Words: s.program.showsWords, Judgments: &admin.Judgments{Directory: s.program.judgments}, Gatherer: s.program.registry, Events: s.program.events, Logger: logger}
+		o := admin.Options{Program: s.program, Live: s.program.live, Words: s.program.showsWords, Judgments: &admin.Judgments{Directory: s.program.judgments}, Reporter: newVerdicts(s.program), Gatherer: s.program.registry, Events: s.program.events, Logger: logger}
 		if !c.Admin.Compare.IsOff() {
 			o.Comparer = s.program
 		}

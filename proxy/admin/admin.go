@@ -109,8 +109,10 @@ type Experiment struct {
 	Name     string   `json:"name"`
 	Rule     string   `json:"rule"`
 	Assign   string   `json:"assign"`
-	Phase    string   `json:"phase"` // off, shadow, or the share of the units that take part
-	Variants []string `json:"variants"`
+	Phase    string   `json:"phase"`            // off, shadow, or the share of the units that take part
+	Unit     []string `json:"unit,omitempty"`   // what variants stick to, the first that a search has
+	Variants []string `json:"variants"`         // the first is the control
+	Does     []string `json:"does,omitempty"`   // what each variant does, and of a split its share
 	Guards   []Guard  `json:"guards,omitempty"` // none before a variant but the control was seen
 }
 
@@ -119,6 +121,7 @@ type Guard struct {
 	Name    string `json:"name"`
 	Variant string `json:"variant"`
 	Fails   bool   `json:"fails"`
+	Waits   bool   `json:"waits,omitempty"` // there are too few searches to say
 	Says    string `json:"says"`
 }
 
@@ -135,6 +138,7 @@ type Options struct {
 	Live      *Live               // nil: no /live
 	Words     func() bool         // whether Live is given the words of searches; nil: it is
 	Judgments *Judgments          // nil: nobody judges
+	Reporter  Reporter            // nil: no /experiments
 	Gatherer  prometheus.Gatherer // nil: no /metrics
 	Events    http.Handler        // takes what people did with what they were shown: /ubi_events, /ubi_queries; nil: nobody does
 	Logger    *slog.Logger        // of what breaks while metrics are gathered, or a page is made; nil: nothing is logged
@@ -171,6 +175,10 @@ func New(o Options) http.Handler {
 	if o.Live != nil {
 		mux.Handle("GET /live", here(s.watchLive))
 		mux.Handle("GET /live/feed", here(s.feed))
+	}
+	if o.Reporter != nil {
+		mux.Handle("GET /experiments", here(s.experiments))
+		mux.Handle("GET /experiments/{name}", here(s.experiment))
 	}
 	if o.Gatherer != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{

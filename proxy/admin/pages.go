@@ -34,8 +34,13 @@ var functions = template.FuncMap{
 	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
 }
 
-func parsePage(name string) *template.Template {
-	return template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, "pages/"+name))
+// parsePage makes a page of files, of which the first has its "main".
+func parsePage(names ...string) *template.Template {
+	page := template.Must(layout.Clone())
+	for _, name := range names {
+		page = template.Must(page.ParseFS(pageFiles, "pages/"+name))
+	}
+	return page
 }
 
 var indexPage = parsePage("index.html")
@@ -62,6 +67,9 @@ func (s *site) head(title, here string, scripts ...string) head {
 	}
 	if s.Comparer != nil && s.Judgments != nil {
 		pages = append(pages, link{"/judgments", "Judgments"})
+	}
+	if s.Reporter != nil {
+		pages = append(pages, link{"/experiments", "Experiments"})
 	}
 	return head{Title: title, Here: here, Pages: pages, Script: scripts}
 }

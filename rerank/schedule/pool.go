@@ -50,7 +50,7 @@ func (p *Pool) Close() {
 
 // serve is one worker: it takes documents until the pool closes.
 func (p *Pool) serve() {
-	standBack()
+	StandBack()
 	for {
 		s, i := p.take()
 		if s == nil {

@@ -18,8 +18,8 @@ const (
 	slice = 100_000
 )
 
-// standBack gives the calling goroutine a thread of its own with a lower priority. The thread ends with the goroutine.
-func standBack() {
+// StandBack gives the calling goroutine a thread of its own with a lower priority. The thread ends with the goroutine.
+func StandBack() {
 	runtime.LockOSThread()
 	now, err := unix.SchedGetAttr(0, 0) // 0 is the calling thread
 	if err != nil {

@@ -4,5 +4,5 @@ package schedule
 
 import "runtime"
 
-// standBack gives the calling goroutine a thread of its own. Only on Linux can one thread of a process have a lower priority.
-func standBack() { runtime.LockOSThread() }
+// StandBack gives the calling goroutine a thread of its own. Only on Linux can one thread of a process have a lower priority.
+func StandBack() { runtime.LockOSThread() }

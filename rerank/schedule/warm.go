@@ -37,7 +37,7 @@ func (m *Model) Warm(ctx context.Context) (Cost, error) {
 	var wg sync.WaitGroup
 	for worker := range m.pool.workers {
 		wg.Go(func() {
-			standBack()
+			StandBack()
 			for round := range 1 + warmRounds { // the first is not counted
 				if round > 1 && time.Since(start) > warmTime {
 					return

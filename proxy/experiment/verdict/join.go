@@ -62,6 +62,7 @@ type joined struct {
 // join puts events to the searches that they are of. A search belongs to the experiment of its first page.
 func (r *Records) join(name string, window time.Duration) *joined {
 	j := &joined{}
+	r.events = slices.DeleteFunc(r.events, r.leftOut)
 	pages := make([]*page, len(r.pages))
 	for i := range r.pages {
 		pages[i] = &r.pages[i]

@@ -3,6 +3,7 @@ package verdict
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,11 @@ import (
 // bytes.
 type Records struct {
 	Read Read
+	// Sample keeps what is of one unit in so many, chosen by its hash, where all would be too much: a unit is in it with all that it did, or
+	// not at all, so that the sample is an experiment of its own. 0 and 1 keep everything.
+	Sample int
 
+	left    map[uint64]struct{} // searches of the units that are left out
 	pages   []page
 	events  []event
 	shadows []experiment.Shadow
@@ -77,19 +82,44 @@ func (r *Records) Add(record experiment.Record) bool {
 	switch {
 	case record.Impression != nil:
 		r.Read.Impressions++
-		r.pages = append(r.pages, r.page(record.Impression))
+		if p := r.page(record.Impression); r.samples(p.unit) {
+			r.pages = append(r.pages, p)
+		} else {
+			r.left[p.query] = struct{}{}
+		}
 	case record.Event != nil:
 		r.Read.Events++
-		r.events = append(r.events, r.event(record.Event))
+		if e := r.event(record.Event); !r.leftOut(e) { // of a search that is read later, it is left out by join
+			r.events = append(r.events, e)
+		}
 	case record.Shadow != nil:
 		r.Read.Shadows++
-		r.shadows = append(r.shadows, *record.Shadow)
+		if unit := cmp.Or(record.Shadow.Unit, record.Shadow.QueryID); r.samples(hashed(unit)) {
+			r.shadows = append(r.shadows, *record.Shadow)
+		}
 	case record.Query != nil:
 		r.Read.Queries++
 	default:
 		return false
 	}
 	return true
+}
+
+// samples says whether a unit is in the sample.
+func (r *Records) samples(unit uint64) bool {
+	if r.Sample <= 1 {
+		return true
+	}
+	if r.left == nil {
+		r.left = map[uint64]struct{}{}
+	}
+	unit = (unit ^ unit>>31) * 0x9e3779b97f4a7c15 // not the hash's own low bits, which follow those of the id's last characters
+	return unit>>32%uint64(r.Sample) == 0
+}
+
+func (r *Records) leftOut(e event) bool {
+	_, out := r.left[e.query]
+	return out
 }
 
 func (r *Records) page(i *experiment.Impression) page {

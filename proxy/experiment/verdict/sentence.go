@@ -68,7 +68,7 @@ func tooFew(variant, control string, units int, r *Report) string {
 
 // more says how much it would take.
 func (e Effect) more(r *Report, of string) string {
-	switch left := e.Needed - float64(e.Units); {
+	switch left := e.Needed - float64(e.Units*max(r.Sample, 1)); {
 	case e.Needed == 0:
 		return ""
 	case left <= 0:

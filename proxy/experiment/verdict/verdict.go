@@ -54,6 +54,7 @@ type Report struct {
 	Window     time.Duration `json:"window_ns"`
 	Horizon    time.Duration `json:"horizon_ns"`
 	Read       Read          `json:"read"`
+	Sample     int           `json:"sample,omitempty"` // of so many units one was read, where not all were
 
 	Verdict  string   `json:"verdict"`            // in a sentence or two
 	Warnings []string `json:"warnings,omitempty"` // that come before it
@@ -115,7 +116,7 @@ func (r *Records) Report(o Options) (*Report, error) {
 	}
 	j := r.join(name, o.Window)
 	report := &Report{
-		Experiment: name, Window: o.Window, Horizon: o.Horizon, Read: r.Read, Clicks: j.clicks,
+		Experiment: name, Window: o.Window, Horizon: o.Horizon, Read: r.Read, Sample: r.Sample, Clicks: j.clicks,
 		Others: slices.DeleteFunc(all, func(s string) bool { return s == name }),
 		To:     time.Unix(0, j.end).UTC(),
 	}

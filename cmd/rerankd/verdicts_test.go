@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy/experiment"
+	"github.com/rerankd/rerankd/proxy/experiment/simulate"
+)
+
+// simulated are the records of so many people, as lines.
+func simulated(t *testing.T, name string, first, users int) []byte {
+	t.Helper()
+	traffic := simulate.Traffic{
+		World:      simulate.World{Seed: 1, Queries: 100, Hits: 20, Control: 1.5},
+		Population: simulate.Population{Seed: 2, Model: simulate.DCM{Continue: []float64{0.5}, Patience: 0.9}, Keen: 0.5, Tail: 1.3, Most: 50},
+		Experiment: experiment.Experiment{Name: name, Variants: []experiment.Variant{{Name: "lexical", Share: 1}, {Name: "reranked", Share: 1}}, Share: 1, Phase: "100%"},
+		First:      first, Users: users, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Gap: 5 * time.Minute,
+	}
+	var b bytes.Buffer
+	lines := json.NewEncoder(&b)
+	for r := range traffic.Records() {
+		if err := lines.Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+func compressed(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// verdictsIn makes reports of a directory with files.
+func verdictsIn(t *testing.T, files map[string][]byte, change func(*config.Config)) (*verdicts, string) {
+	t.Helper()
+	directory := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(directory, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := config.Default()
+	c.Events.Sink, c.Events.Directory = config.SinkFile, directory
+	if change != nil {
+		change(&c)
+	}
+	return &verdicts{configuration: func() *config.Config { return &c }, lookup: os.LookupEnv, most: mostRead, turn: make(chan struct{}, 1), kept: map[reading]made{}}, directory
+}
+
+// All files of a directory are read as one, whoever wrote them, and nothing that is none.
+func TestVerdictsReadsADirectory(t *testing.T) {
+	v, directory := verdictsIn(t, map[string][]byte{
+		"experiment-a.jsonl":                      simulated(t, "boots", 0, 200),
+		"experiment-a-20260301T120000.000Z.jsonl": simulated(t, "boots", 200, 200),
+		"experiment-b-2.jsonl.gz":                 compressed(t, simulated(t, "boots", 400, 200)),
+		"experiment-c.jsonl":                      []byte("this is\nno record\n"),
+		"experiment-d.jsonl":                      nil,
+		"experiment-a.lock":                       []byte("x"),
+		"notes.jsonl":                             simulated(t, "other", 0, 10),
+	}, nil)
+	got, err := v.Report(t.Context(), "boots", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Report == nil || got.Report.Units.All != 600 || got.Records.Files != 5 || got.Records.Copies != 4 || got.Records.Sample != 1 || len(got.Others) != 0 {
+		t.Errorf("got %d units of %+v, want 600 of 5 files of 4 copies", got.Report.Units.All, got.Records)
+	}
+	if len(got.Records.Unread) != 1 || !strings.Contains(got.Records.Unread[0], "experiment-c.jsonl:1: is not a record") {
+		t.Errorf("got %q unread, want the file without records", got.Records.Unread)
+	}
+	if want := "rerankd experiment report --experiment boots " + directory + "/experiment-*.jsonl* THE-OTHER-COPIES/experiment-*.jsonl"; got.Records.Command != want {
+		t.Errorf("got %s\nwant %s", got.Records.Command, want)
+	}
+	if got, err := v.Report(t.Context(), "boats", false); err != nil || got.Report != nil || len(got.Others) != 1 || got.Others[0] != "boots" {
+		t.Errorf("of an experiment without records got %+v, %v", got, err)
+	}
+	if got, err := v.Report(t.Context(), "boots", true); err != nil || got.Report.Noise == nil || got.Report.Noise.Halves != halves {
+		t.Errorf("got no noise: %+v, %v", got.Report.Noise, err)
+	}
+}
+
+// A report is good until its time is over and files have changed.
+func TestVerdictsAreKept(t *testing.T) {
+	v, directory := verdictsIn(t, map[string][]byte{"experiment-a.jsonl": simulated(t, "boots", 0, 50)}, nil)
+	report := func() int {
+		t.Helper()
+		got, err := v.Report(t.Context(), "boots", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Report.Units.All
+	}
+	expire := func() {
+		for k, m := range v.kept {
+			m.until = time.Now()
+			v.kept[k] = m
+		}
+	}
+	if got := report(); got != 50 {
+		t.Fatalf("got %d units, want 50", got)
+	}
+	before := v.kept
+	expire()
+	if report(); v.kept[v.reading(v.configuration(), "boots")].Reported != before[v.reading(v.configuration(), "boots")].Reported {
+		t.Error("files that have not changed are read again")
+	}
+	if err := os.WriteFile(filepath.Join(directory, "experiment-b.jsonl"), simulated(t, "boots", 50, 50), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for k, m := range v.kept {
+		m.until = time.Now().Add(time.Hour)
+		v.kept[k] = m
+	}
+	if got := report(); got != 50 {
+		t.Errorf("got %d units in the time that a report is good for, want 50", got)
+	}
+	expire()
+	if got := report(); got != 100 {
+		t.Errorf("got %d units, want the 100 of both files", got)
+	}
+	for _, name := range strings.Fields(strings.Repeat("x ", 3*mostKept)) {
+		name += strings.Repeat("y", len(v.kept))
+		if _, err := v.Report(t.Context(), name, false); err != nil {
+			t.Fatal(err)
+		}
+		if len(v.kept) > mostKept {
+			t.Fatalf("%d reports are kept", len(v.kept))
+		}
+	}
+}
+
+// Of more than is taken into memory one unit in so many is read, with all that it did.
+func TestVerdictsAreBounded(t *testing.T) {
+	text := simulated(t, "boots", 0, 2000)
+	v, _ := verdictsIn(t, map[string][]byte{"experiment-a.jsonl": text}, nil)
+	v.most = int64(len(text)/8 + 1)
+	got, err := v.Report(t.Context(), "boots", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := got.Report
+	if got.Records.Sample != 8 || r.Sample != 8 || r.Units.All < 190 || r.Units.All > 310 {
+		t.Errorf("got %d units, one in %d; want about 250, one in 8", r.Units.All, got.Records.Sample)
+	}
+	if c := r.Clicks; c.Unknown > 0 || c.Elsewhere > 0 || r.Distrusted() || r.Read.Impressions < 2000 {
+		t.Errorf("got %+v of %+v, want no click without its search", c, r.Read)
+	}
+}
+
+// Who gives up is not held, and nor is who waits for another's reading.
+func TestVerdictsGiveUp(t *testing.T) {
+	v, _ := verdictsIn(t, map[string][]byte{"experiment-a.jsonl": simulated(t, "boots", 0, 50)}, nil)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := v.Report(gone, "boots", false); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want it to be given up", err)
+	}
+	v.turn <- struct{}{} // somebody reads
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := v.Report(short, "boots", false); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want it to be waited for and given up", err)
+	}
+	<-v.turn
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if got, err := v.Report(t.Context(), "boots", false); err != nil || got.Report.Units.All != 50 {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestVerdictsWithoutFiles(t *testing.T) {
+	v, _ := verdictsIn(t, nil, func(c *config.Config) { c.Events.Sink = config.SinkCluster })
+	got, err := v.Report(t.Context(), "boots", false)
+	if err != nil || got.Report != nil || got.Records.Directory != "" || !got.Records.Cluster {
+		t.Errorf("with records in the cluster alone got %+v, %v", got, err)
+	}
+	v, directory := verdictsIn(t, nil, nil)
+	if err := os.Remove(directory); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Report(t.Context(), "boots", false); err != nil || got.Report != nil || got.Records.Directory != directory {
+		t.Errorf("without a directory got %+v, %v", got, err)
+	}
+	if err := os.WriteFile(directory, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Report(t.Context(), "boots", false); err == nil || !strings.Contains(err.Error(), "reading the records") {
+		t.Errorf("of a file in the directory's place got %v", err)
+	}
+	v.configuration = func() *config.Config { return nil }
+	if _, err := v.Report(t.Context(), "boots", false); err == nil {
+		t.Error("got no error before there is a configuration")
+	}
+}
+
+// The command that a page gives does what the page does.
+func TestVerdictsCommand(t *testing.T) {
+	v, _ := verdictsIn(t, nil, func(c *config.Config) {
+		c.Events.Directory, c.Events.Window = "/var/lib/all of it", config.Duration(time.Hour)
+		e := config.DefaultExperiment()
+		e.Name, e.Guards.Latency, e.Guards.ZeroResults, e.Guards.Errors = "boots", config.Duration(time.Second), 2, 7.5
+		c.Experiments = []config.Experiment{e}
+	})
+	got := command(v.reading(v.configuration(), "boots"), nil)
+	if want := "rerankd experiment report --experiment boots --window 1h0m0s --latency 1s --zero-results 2 --errors 7.5 '/var/lib/all of it'/experiment-*.jsonl THE-OTHER-COPIES/experiment-*.jsonl"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got := command(v.reading(v.configuration(), "a; b'c"), nil); !strings.Contains(got, `--experiment 'a; b'\''c' `) {
+		t.Errorf("got %s, want what came from a URL quoted", got)
+	}
+}
