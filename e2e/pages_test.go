@@ -326,7 +326,7 @@ func browseUnscripted(t *testing.T, b *browser, direct, through client) {
 
 // No page is wider than its window, at 1280 pixels or at 400, and every field has a label.
 func browseLooks(t *testing.T, b *browser) {
-	pages := map[string]string{
+	looks(t, b, map[string]string{
 		"overview":  "/",
 		"compare":   "/compare?" + url.Values{"index": {shop}, "q": {"warm jacket"}}.Encode(),
 		"pair":      "/compare?" + url.Values{"index": {shop}, "queries": {"warm jacket\nwool socks"}, "n": {"1"}, "view": {"pair"}}.Encode(),
@@ -334,7 +334,10 @@ func browseLooks(t *testing.T, b *browser) {
 		"empty":     "/compare",
 		"live":      "/live",
 		"judgments": "/judgments",
-	}
+	})
+}
+
+func looks(t *testing.T, b *browser, pages map[string]string) {
 	for _, width := range []int64{1280, 400} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.do(chromedp.EmulateViewport(width, 800), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {

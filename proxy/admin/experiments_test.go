@@ -74,7 +74,7 @@ var boots = Experiment{
 func TestExperimentsPage(t *testing.T) {
 	page := ask(t, experimentsOf(&fakeReporter{}, boots), "GET", "/experiments", "").Body.String()
 	expect(t, page, `<a href="/experiments/boots">boots</a>`, "live, 100% of the units", "<b>lexical</b> <span class=\"dim\">(control)</span>: 50%: not reranked",
-		"by cookie session, else client_id", `<span class="badge bad">fails</span> reranked: 40 %`, `<span class="badge good">holds</span> 95 %`, `<span class="badge">waits</span>`,
+		"by cookie session, else client_id", "<span class=\"badge bad\">fails</span> reranked: 40\u00a0%", "<span class=\"badge good\">holds</span> 95\u00a0%", `<span class="badge">waits</span>`,
 		`<a href="/experiments" aria-current="page">Experiments</a>`)
 	expect(t, ask(t, experimentsOf(&fakeReporter{}), "GET", "/experiments", "").Body.String(), "No experiment is configured.")
 	if w := ask(t, experimentsOf(&fakeReporter{}), "GET", "/experiments", "", "Host", "evil.example"); w.Code != http.StatusMisdirectedRequest {
@@ -118,7 +118,7 @@ func TestExperimentPage(t *testing.T) {
 			expect(t, page, finding.Sentence)
 		}
 	}
-	expect(t, page, "In the shadow", "timeout 1", "3 in /kept, 3.0 MiB, of 2 copies of rerankd", "as meant", f.from.Command, "12:30:00", "Compare like with like", "reranked: 40 % of searches")
+	expect(t, page, "In the shadow", "timeout 1", "3 in /kept, 3.0 MiB, of 2 copies of rerankd", "as meant", f.from.Command, "12:30:00", "Compare like with like", "Now, on this copy of rerankd, the guard for errors fails: reranked: 40 % of searches")
 	expect(t, w.Body.String(), `<section class="verdict good"`, `role="img" aria-label="a lift of &#43;`, `href="/experiments/boots.json"`)
 	expect(t, ask(t, h, "GET", "/experiments/boots?aa=1", "").Body.String(), "20 times the control&#39;s units were halved")
 
@@ -163,7 +163,7 @@ func TestExperimentPageWarns(t *testing.T) {
 	}
 	page := ask(t, experimentsOf(f, boots), "GET", "/experiments/boots", "").Body.String()
 	expect(t, page, `<section class="verdict bad"`, "Draw no conclusion", "Sample ratio mismatch", `<span class="badge bad">mismatch</span>`,
-		"2 lines could not be read; the first is a.jsonl:7: nonsense", "1 line of the files", "1 file ends in the middle", "one unit in 8", "1024 MiB")
+		"2 lines could not be read; the first is a.jsonl:7: nonsense", "1 line of the files", "1 file ends in the middle", "one unit in 8", "1024\u00a0MiB")
 }
 
 // Whatever stands in a record or in a URL is shown as text.
@@ -256,5 +256,5 @@ var tags = regexp.MustCompile(`<[^>]*>`)
 
 // plainText is a page as it is read.
 func plainText(page string) string {
-	return strings.NewReplacer("&#39;", "'", "&#43;", "+", "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(tags.ReplaceAllString(page, ""))
+	return strings.NewReplacer("&#39;", "'", "&#43;", "+", "&lt;", "<", "&gt;", ">", "&amp;", "&", "\u00a0", " ").Replace(tags.ReplaceAllString(page, ""))
 }

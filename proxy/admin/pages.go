@@ -27,11 +27,12 @@ type site struct{ Options }
 var layout = template.Must(template.New("layout.html").Funcs(functions).ParseFS(pageFiles, "pages/layout.html"))
 
 var functions = template.FuncMap{
-	"join":  strings.Join,
-	"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
-	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"ms":    millis,
-	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"join":     strings.Join,
+	"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"ms":       millis,
+	"unbroken": unbroken,
+	"clock":    func(t time.Time) string { return t.UTC().Format("15:04:05") },
 }
 
 // parsePage makes a page of files, of which the first has its "main".

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -235,6 +236,9 @@ func (p *verdictPage) metrics(r *verdict.Report) {
 		}
 	}
 	for _, c := range r.Comparisons {
+		if c.Units == 0 {
+			continue
+		}
 		e := effectOf(string(c.Metric), c, c.Effect, roundUp(relative)*c.ControlMean)
 		e.Units = spaced(c.Units)
 		e.Control, e.Treated = fmt.Sprintf("%.3f", c.ControlMean), fmt.Sprintf("%.3f", c.VariantMean)
@@ -425,7 +429,15 @@ func plainly(d time.Duration) string {
 	return d.String()
 }
 
+// spaced is a number with spaces between thousands.
 func spaced(n int) string { return verdict.Number(float64(n)) }
+
+var numbers = regexp.MustCompile(`([0-9]) ([0-9%]|ms\b|min\b|h\b|s\b|[KM]iB)`)
+
+// unbroken binds digits to the digits and units that follow them, so that no line ends between.
+func unbroken(s string) string {
+	return numbers.ReplaceAllString(numbers.ReplaceAllString(s, "$1\u00a0$2"), "$1\u00a0$2") // twice: they may share a digit
+}
 
 // several is so many of something; where its plural is not made by an s, that is given.
 func several(n int, one string, many ...string) string {
@@ -487,3 +499,15 @@ func (p *verdictPage) Anytime() string { return verdict.Anytime }
 
 // Phases are those of the guards.
 func (p *verdictPage) Phases() []verdict.PhaseGuards { return p.Report.Guards }
+
+// Failing are the guards that fail on this copy now.
+func (p *verdictPage) Failing() (failing []Guard) {
+	if p.Now != nil {
+		for _, g := range p.Now.Guards {
+			if g.Fails {
+				failing = append(failing, g)
+			}
+		}
+	}
+	return failing
+}
