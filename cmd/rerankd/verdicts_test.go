@@ -19,7 +19,7 @@ import (
 )
 
 // simulated are the records of so many people, as lines.
-func simulated(t *testing.T, name string, first, users int) []byte {
+func simulated(t testing.TB, name string, first, users int) []byte {
 	t.Helper()
 	traffic := simulate.Traffic{
 		World:      simulate.World{Seed: 1, Queries: 100, Hits: 20, Control: 1.5},
@@ -51,7 +51,7 @@ func compressed(t *testing.T, text []byte) []byte {
 }
 
 // verdictsIn makes reports of a directory with files.
-func verdictsIn(t *testing.T, files map[string][]byte, change func(*config.Config)) (*verdicts, string) {
+func verdictsIn(t testing.TB, files map[string][]byte, change func(*config.Config)) (*verdicts, string) {
 	t.Helper()
 	directory := t.TempDir()
 	for name, text := range files {
@@ -232,5 +232,19 @@ func TestVerdictsCommand(t *testing.T) {
 	}
 	if got := command(v.reading(v.configuration(), "a; b'c"), nil); !strings.Contains(got, `--experiment 'a; b'\''c' `) {
 		t.Errorf("got %s, want what came from a URL quoted", got)
+	}
+}
+
+// A report of as much as is taken into memory.
+func BenchmarkVerdicts(b *testing.B) {
+	text := simulated(b, "boots", 0, 20_000)[:mostRead]
+	v, _ := verdictsIn(b, map[string][]byte{"experiment-a.jsonl": text}, nil)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(v.kept)
+		if _, err := v.Report(b.Context(), "boots", false); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
