@@ -2,44 +2,28 @@
 
 package onnx
 
-import (
-	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
+import "slices"
 
 // A cross-encoder judges a pair by its first token: the head takes one row of the last layer's output. So of all that the last layer does
 // behind the keys and values, one row is all that is needed. Published graphs compute every row and throw the others away.
 //
-// firstTokenAlone takes the row where the head's way up begins and no sooner: it follows the graph from the head upwards through operators
+// takeFirst takes the row where the head's way up begins and no sooner: it follows the graph from the head upwards through operators
 // that treat rows alike, and puts in front of them a Gather of the first row. What the operators compute is the same, but for dynamically
 // quantised graphs: there the scale of an activation is taken over the rows that are left, so that scores are others than with all rows,
 // as they are others in a batch; they are no further from those of the unquantised graph.
 
-// firstTokenAlone returns an ONNX file that computes of each tensor the rows that its head reads. The file is edited in place, by names of
-// the same length, so that one of gigabytes is not copied to be changed in a few bytes; what is new is appended. A file in which nothing
-// of the kind is found is returned as it is.
-func firstTokenAlone(file []byte) []byte {
-	g, err := parseGraph(file)
-	if err != nil {
-		return file
-	}
-	s := newShapes(g)
-	e := editor{names: s.names()}
-	for i := range g.nodes {
-		if head := &g.nodes[i]; s.takesFirst(head) {
+// takeFirst takes the first row at the top of the cone above each head.
+func (e *editor) takeFirst(s *shapes) {
+	for i := range s.nodes {
+		if s.takesFirst(&s.nodes[i]) {
 			if c := s.coneAbove(i); c.multiplies() {
 				e.edit(c)
 			}
 		}
 	}
-	if len(e.added) == 0 {
-		return file
+	if len(e.added) > 0 {
+		e.constant(firstIndex, 0)
 	}
-	e.constant(firstIndex, 0)
-	// Two fields of a message are merged where a file has them twice (protobuf's encoding, "Last One Wins"), lists by appending.
-	file = protowire.AppendTag(file, 7, protowire.BytesType)
-	return protowire.AppendBytes(file, e.added)
 }
 
 // takesFirst reports whether n takes the first of the rows of [pairs, tokens, width].
@@ -217,12 +201,6 @@ func elementwise(op string) bool {
 	return false
 }
 
-// The editor writes what is changed in a graph.
-type editor struct {
-	names map[string]bool // taken
-	added []byte          // fields of a GraphProto
-}
-
 // firstIndex is the constant by which the first row is taken.
 const firstIndex = "rerankd.first"
 
@@ -255,59 +233,4 @@ func (e *editor) edit(c *cone) {
 		}
 		copy(n.references[at.input], fresh[k])
 	}
-}
-
-// fresh returns a name of the same length that is not taken, and takes it; "" where there is none.
-func (e *editor) fresh(name string) string {
-	const marks = "~!@#$%^&*+=0123456789"
-	b := []byte(name)
-	for i := len(b) - 1; i >= 0; i-- {
-		for _, mark := range []byte(marks) {
-			was := b[i]
-			b[i] = mark
-			if !e.names[string(b)] {
-				e.names[string(b)] = true
-				return string(b)
-			}
-			b[i] = was
-		}
-	}
-	return ""
-}
-
-// gather adds a node that takes the first along an axis and keeps the axis: NodeProto{input = 1, output = 2, name = 3, op_type = 4,
-// attribute = 5: AttributeProto{name = 1, i = 3, type = 20}}.
-func (e *editor) gather(from, to string, axis int) {
-	var attribute, n []byte
-	attribute = appendText(attribute, 1, "axis")
-	attribute = appendNumber(attribute, 3, uint64(axis))
-	attribute = appendNumber(attribute, 20, 2) // INT
-	n = appendText(n, 1, from)
-	n = appendText(n, 1, firstIndex)
-	n = appendText(n, 2, to)
-	n = appendText(n, 3, to)
-	n = appendText(n, 4, "Gather")
-	n = appendText(n, 5, string(attribute))
-	e.added = appendText(e.added, 1, string(n))
-}
-
-// constant adds a list of integers: TensorProto{dims = 1, data_type = 2, int64_data = 7, name = 8}.
-func (e *editor) constant(name string, values ...int64) {
-	var packed, t []byte
-	for _, v := range values {
-		packed = protowire.AppendVarint(packed, uint64(v))
-	}
-	t = appendNumber(t, 1, uint64(len(values)))
-	t = appendNumber(t, 2, elementInt64)
-	t = appendText(t, 7, string(packed))
-	t = appendText(t, 8, name)
-	e.added = appendText(e.added, 5, string(t))
-}
-
-func appendText(b []byte, number protowire.Number, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), s)
-}
-
-func appendNumber(b []byte, number protowire.Number, n uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), n)
 }

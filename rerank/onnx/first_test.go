@@ -23,7 +23,7 @@ func TestFirstTokenAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := len(firstTokenAlone(file)) > len(file); got != want {
+			if got := len(lean(file)) > len(file); got != want {
 				t.Fatalf("got edited %v, want %v", got, want)
 			}
 			whole, alone := openWhole(t, f), open(t, f, Options{})
@@ -90,6 +90,35 @@ func TestFirstTokenAloneQuantised(t *testing.T) {
 	}
 }
 
+// TestWithoutMask says that the mask is left out of the embedded model, with the same scores to the bit.
+func TestWithoutMask(t *testing.T) {
+	f, err := model.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	withoutMask := func(file []byte) []byte { return edited(file, (*editor).withoutMask) }
+	g, err := parseGraph(withoutMask(bytes.Clone(f.Graph)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	softmaxes := 0
+	for i, s := 0, newShapes(g); i < len(g.nodes); i++ {
+		if n := &g.nodes[i]; n.op == "Softmax" {
+			softmaxes++
+			if by := g.nodes[s.producer[n.input(0)]]; by.op != "Identity" {
+				t.Errorf("%s reads what %s gives", n.name, by.op)
+			}
+		}
+	}
+	if softmaxes != 6 {
+		t.Errorf("got %d layers, want 6", softmaxes)
+	}
+	whole, without := openWhole(t, f), openEdited(t, f, withoutMask)
+	if err := sameScores(t.Context(), whole, without); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFirstTokenAloneLeavesAlone says that graphs are not touched in which others than the head read the rows.
 func TestFirstTokenAloneLeavesAlone(t *testing.T) {
 	graphs, err := filepath.Glob("testdata/graphs/*.onnx")
@@ -101,7 +130,7 @@ func TestFirstTokenAloneLeavesAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := firstTokenAlone(bytes.Clone(file)); !bytes.Equal(got, file) {
+		if got := lean(bytes.Clone(file)); !bytes.Equal(got, file) {
 			t.Errorf("%s was edited", path)
 		}
 	}
@@ -110,19 +139,24 @@ func TestFirstTokenAloneLeavesAlone(t *testing.T) {
 // openWhole opens a graph as it is.
 func openWhole(t *testing.T, f *model.Files) *Model {
 	t.Helper()
+	return openEdited(t, f, func(file []byte) []byte { return file })
+}
+
+func openEdited(t *testing.T, f *model.Files, edit func(file []byte) []byte) *Model {
+	t.Helper()
 	m := open(t, f, Options{})
 	if err := m.session.Destroy(); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.loadGraph(f, func(file []byte) []byte { return file }); err != nil {
+	if err := m.loadGraph(f, edit); err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-// FuzzFirstTokenAlone edits whatever is given for a graph. It must not fail, and what it does not understand it must leave as it is; what
+// FuzzLean edits whatever is given for a graph. It must not fail, and what it does not understand it must leave as it is; what
 // it edits is still a graph.
-func FuzzFirstTokenAlone(f *testing.F) {
+func FuzzLean(f *testing.F) {
 	for _, name := range goldenModels {
 		file, err := os.ReadFile(filepath.Join("testdata", name, "model.onnx"))
 		if err != nil {
@@ -132,7 +166,7 @@ func FuzzFirstTokenAlone(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		before := bytes.Clone(file)
-		edited := firstTokenAlone(file)
+		edited := lean(file)
 		if len(edited) == len(before) {
 			if !bytes.Equal(edited, before) {
 				t.Fatal("a file was changed and nothing added")

@@ -25,6 +25,7 @@ type graph struct {
 type node struct {
 	name, op        string
 	inputs, outputs []string
+	tag             []byte   // where the file says that it is a node
 	references      [][]byte // the inputs' names where they stand in the file
 	attributes      [][]byte // each an AttributeProto
 }
@@ -70,7 +71,7 @@ func parseGraph(file []byte) (*graph, error) {
 func (g *graph) add(f field) error {
 	switch f.number {
 	case 1:
-		var n node
+		n := node{tag: f.tag}
 		err := eachField(f.bytes, func(f field) error {
 			switch f.number {
 			case 1:
@@ -158,6 +159,7 @@ type field struct {
 	number protowire.Number
 	value  uint64
 	bytes  []byte // nil for a number
+	tag    []byte // of number and kind, where it stands
 }
 
 func eachField(message []byte, do func(field) error) error {
@@ -166,8 +168,8 @@ func eachField(message []byte, do func(field) error) error {
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
+		f := field{number: number, tag: message[:n]}
 		message = message[n:]
-		f := field{number: number}
 		switch kind {
 		case protowire.VarintType:
 			f.value, n = protowire.ConsumeVarint(message)

@@ -23,7 +23,7 @@ import (
 // a damaged one never loaded.
 
 // preparedRecipe is raised when what is saved changes for another reason than those in [preparedPath].
-const preparedRecipe = 2
+const preparedRecipe = 3
 
 // PreparedDirectory is where prepared graphs are kept unless told otherwise: "rerankd/prepared" in the user's cache directory
 // (XDG_CACHE_HOME, or .cache in the home directory); "" where there is none.
@@ -106,7 +106,7 @@ func savePrepared(f *model.Files, path string) error {
 	if err := options.SetOptimizedModelFilePath(made); err != nil {
 		return err
 	}
-	session, err := newSession(firstTokenAlone(data), m.inputs, m.outputName, options)
+	session, err := newSession(lean(data), m.inputs, m.outputName, options)
 	if err != nil {
 		return refused(f, err)
 	}

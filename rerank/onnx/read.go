@@ -3,6 +3,7 @@
 package onnx
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,7 +26,7 @@ var errChanged = errors.New("it is not the file that it was a moment ago")
 // readGraph returns the graph's bytes, which are the caller's, and what they say.
 func readGraph(f *model.Files) (data []byte, g *graph, err error) {
 	if f.GraphPath != "" {
-		data, err = os.ReadFile(f.GraphPath)
+		data, err = readWithRoom(f.GraphPath)
 	} else {
 		data = slices.Clone(f.Graph)
 	}
@@ -36,6 +37,23 @@ func readGraph(f *model.Files) (data []byte, g *graph, err error) {
 		return nil, nil, refuse(f, "", hintDamaged, err)
 	}
 	return data, g, nil
+}
+
+// readWithRoom reads a file into memory that has room for what [lean] appends, so that it is not copied for that.
+func readWithRoom(path string) ([]byte, error) {
+	const room = 16 << 10
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b := bytes.NewBuffer(make([]byte, 0, max(info.Size(), 0)+room))
+	_, err = b.ReadFrom(file)
+	return b.Bytes(), err
 }
 
 // unchanged says whether a graph that holds its weights is the one that was described.

@@ -56,7 +56,7 @@ func (m *Model) openSession(f *model.Files, o Options) error {
 func (m *Model) openGraph(f *model.Files) error {
 	edited := false
 	err := m.loadGraph(f, func(file []byte) []byte {
-		alone := firstTokenAlone(file)
+		alone := lean(file)
 		edited = len(alone) != len(file)
 		return alone
 	})

@@ -11,6 +11,7 @@ type shapes struct {
 	constants  map[string]bool    // tensors that are the same in each run
 	dimensions map[string][]int64 // of constants, and of lists of which the length is known
 	values     map[string][]int64 // of constants that are a few integers
+	scalars    map[string]float64 // values of constants of one element
 	producer   map[string]int     // nodes by what they make
 	readers    map[string]int     // how many inputs of nodes, of nodes in graphs within nodes, and outputs of the graph, a tensor is
 }
@@ -26,7 +27,7 @@ func (s *shapes) rank(name string) (int, bool) {
 func newShapes(g *graph) *shapes {
 	s := &shapes{
 		nodes: g.nodes, ranks: map[string]int{}, constants: map[string]bool{}, dimensions: map[string][]int64{}, values: map[string][]int64{},
-		producer: map[string]int{}, readers: map[string]int{},
+		scalars: map[string]float64{}, producer: map[string]int{}, readers: map[string]int{},
 	}
 	for _, in := range g.inputs {
 		s.ranks[in.Name] = len(in.Dimensions)
@@ -58,6 +59,9 @@ func (s *shapes) take(name string, t tensor) {
 	s.constants[name], s.dimensions[name], s.ranks[name] = true, t.dimensions, len(t.dimensions)
 	if values, ok := t.integers(); ok {
 		s.values[name] = values
+	}
+	if value, ok := t.scalar(); ok {
+		s.scalars[name] = value
 	}
 }
 

@@ -4,6 +4,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -17,8 +18,12 @@ type tensor struct {
 	packed     []byte // or varints
 }
 
-// elementInt64 is TensorProto.DataType's INT64.
-const elementInt64 = 7
+// Some of TensorProto.DataType.
+const (
+	elementFloat = 1
+	elementInt64 = 7
+	elementBool  = 9
+)
 
 // parseTensor reads TensorProto{dims = 1, data_type = 2, int64_data = 7, name = 8, raw_data = 9}.
 func parseTensor(message []byte) (t tensor, err error) {
@@ -68,6 +73,25 @@ func (t tensor) integers() (values []int64, ok bool) {
 		}
 	}
 	return values, int64(len(values)) == count
+}
+
+// scalar is the one element of a tensor that has one.
+func (t tensor) scalar() (float64, bool) {
+	for _, d := range t.dimensions {
+		if d != 1 {
+			return 0, false
+		}
+	}
+	switch {
+	case t.element == elementInt64:
+		values, ok := t.integers()
+		return float64(append(values, 0)[0]), ok
+	case t.element == elementFloat && len(t.raw) == 4:
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(t.raw))), true
+	case t.element == elementBool && len(t.raw) == 1:
+		return float64(t.raw[0]), true
+	}
+	return 0, false
 }
 
 func varints(to []int64, packed []byte) ([]int64, error) {
