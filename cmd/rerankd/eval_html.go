@@ -94,7 +94,7 @@ func (a axis) at(x float64) float64 {
 // newAxis is one that holds all values, and ends at round ones.
 func newAxis(from, to float64, values ...float64) axis {
 	low, high := slices.Min(values), slices.Max(values)
-	if low == high {
+	if high-low < 1e-6 { // finer than what is written at a tick
 		low, high = low-0.01, high+0.01
 	}
 	step := roundStep(high - low)
