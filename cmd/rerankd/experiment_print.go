@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +39,9 @@ func printReport(w io.Writer, r *verdict.Report) error {
 	p.shadows(r.Shadows)
 	p.guards(r.Guards)
 	p.ratios(r.Ratios)
-	p.noise(r)
+	if noise := r.NoiseSentence(); noise != "" {
+		p.text("A/A: " + noise)
+	}
 	p.sources(r)
 	_, err := io.WriteString(w, p.String())
 	return err
@@ -110,39 +110,18 @@ func (p *reportPage) comparisons(r *verdict.Report) {
 	t.rows[0][5] = levelOf(r.Comparisons[0].Effect) + " CONFIDENCE SEQUENCE"
 	for _, c := range r.Comparisons {
 		t.row(string(c.Metric), line(c.Variant), fmt.Sprintf("%.3f", c.ControlMean), fmt.Sprintf("%.3f", c.VariantMean),
-			lift(c.Estimate, c.ControlMean), between(c.Effect, c.ControlMean), verdict.Number(float64(c.Units)))
+			verdict.Lift(c.Estimate, c.ControlMean), c.Between(c.ControlMean), verdict.Number(float64(c.Units)))
 		if len(c.Phases) > 1 && c.Metric == verdict.MRR {
 			for _, phase := range c.Phases {
-				t.row("  in phase "+line(phase.Phase), "", "", "", lift(phase.Estimate, c.ControlMean),
-					between(phase.Effect, c.ControlMean), verdict.Number(float64(phase.Units)))
+				t.row("  in phase "+line(phase.Phase), "", "", "", verdict.Lift(phase.Estimate, c.ControlMean),
+					phase.Between(c.ControlMean), verdict.Number(float64(phase.Units)))
 			}
 		}
 	}
-	p.table("Means over units, each by the searches of its first "+plainly(r.Horizon)+". MRR decides; the others are to be looked at, and not corrected for being many.", t)
-	p.open(r)
-}
-
-func (p *reportPage) open(r *verdict.Report) {
-	if r.Units.Open > 0 {
-		p.text(fmt.Sprintf("%s of %s are still in their first %s, and do not count yet.",
-			verdict.Number(float64(r.Units.Open)), verdict.Number(float64(r.Units.All))+" units", plainly(r.Horizon)))
+	p.table("Means over units, each by the searches of its first "+verdict.Plainly(r.Horizon)+". MRR decides; the others are to be looked at, and not corrected for being many.", t)
+	if open := r.Open(); open != "" {
+		p.text(open)
 	}
-}
-
-// lift is a difference as a share of the control's mean.
-func lift(difference, control float64) string {
-	if control == 0 {
-		return verdict.Signed(difference, 3)
-	}
-	return verdict.Signed(100*difference/control, 1) + " %"
-}
-
-// between is an interval of lifts.
-func between(e verdict.Effect, control float64) string {
-	if e.Low <= -1 && e.High >= 1 {
-		return "anything"
-	}
-	return lift(e.Low, control) + " to " + lift(e.High, control)
 }
 
 func levelOf(e verdict.Effect) string { return fmt.Sprintf("%.4g %%", 100*e.Level) }
@@ -162,7 +141,7 @@ func (p *reportPage) interleaved(i *verdict.Interleaved) {
 	if len(i.Phases) > 1 {
 		t := newTable("PHASE", "PREFERENCE", levelOf(i.Preference)+" CONFIDENCE SEQUENCE", "UNITS").numbers(1, 2, 3)
 		for _, phase := range i.Phases {
-			t.row(line(phase.Phase), preferred(phase.Estimate), preferred(phase.Low)+" to "+preferred(phase.High), verdict.Number(float64(phase.Units)))
+			t.row(line(phase.Phase), verdict.Preferred(phase.Estimate), verdict.Preferred(phase.Low)+" to "+verdict.Preferred(phase.High), verdict.Number(float64(phase.Units)))
 		}
 		p.table("Decided searches that prefer "+line(i.Variant)+", as the mean over units.", t)
 	}
@@ -172,8 +151,6 @@ func (p *reportPage) interleaved(i *verdict.Interleaved) {
 	}
 	p.text(s + fmt.Sprintf("; on %s (%s) both rankings agree.", verdict.Number(float64(i.Identical)), shareOf(i.Identical, i.Pages)))
 }
-
-func preferred(preference float64) string { return fmt.Sprintf("%.1f %%", 50+50*preference) }
 
 func pages(n int) string {
 	if n == 1 {
@@ -186,7 +163,7 @@ func shareOf(k, n int) string { return fmt.Sprintf("%.1f %%", 100*float64(k)/flo
 
 // words is counts, the greatest first.
 func words(counts verdict.Counts) string {
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	names := counts.Words()
 	for i, name := range names {
 		names[i] = line(cmp.Or(name, "no reason")) + " " + verdict.Number(float64(counts[name]))
 	}
@@ -204,7 +181,7 @@ func (p *reportPage) cells(cells []verdict.Cell) {
 		rate := func(x float64) string { return fmt.Sprintf("%.3f", x) }
 		t.row(line(c.Phase), line(c.Variant), n(c.Units), n(c.Searches), n(c.Impressions), n(c.Clicks),
 			rate(c.CTR1), rate(c.CTR3), rate(c.CTR10), rate(c.MRR), rate(c.Abandonment), rate(c.ZeroResults),
-			brief(c.Latency.P50), brief(c.Latency.P95), brief(c.Latency.P99))
+			verdict.Brief(c.Latency.P50), verdict.Brief(c.Latency.P95), verdict.Brief(c.Latency.P99))
 	}
 	p.table("All that was recorded, as it is: rates over searches, times of pages.", t)
 	t = newTable("PHASE", "VARIANT", "OUTCOMES")
@@ -222,17 +199,6 @@ func (p *reportPage) cells(cells []verdict.Cell) {
 	_ = t.print(p)
 }
 
-// brief is a time in milliseconds, or in seconds.
-func brief(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d >= 10*time.Millisecond || d == 0:
-		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
-	}
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
-}
-
 func (p *reportPage) shadows(cells []verdict.ShadowCell) {
 	if len(cells) == 0 {
 		return
@@ -242,7 +208,7 @@ func (p *reportPage) shadows(cells []verdict.ShadowCell) {
 	for _, c := range cells {
 		t.row(line(c.Phase), line(c.Variant), verdict.Number(float64(c.Searches)), verdict.Number(float64(c.Ranked)),
 			fmt.Sprintf("%.1f %%", 100*c.Changed), fmt.Sprintf("%.1f %%", 100*c.First), fmt.Sprintf("%.1f %%", 100*c.Overlap),
-			brief(c.Added.P50), brief(c.Added.P95), brief(c.Added.P99), words(c.Reasons))
+			verdict.Brief(c.Added.P50), verdict.Brief(c.Added.P95), verdict.Brief(c.Added.P99), words(c.Reasons))
 	}
 	p.table("In the shadow: what would have been shown.", t)
 }
@@ -297,19 +263,6 @@ func (p *reportPage) ratios(of []verdict.Ratio) {
 	p.table("Units by variant, in the phase in which each was first seen.", t)
 }
 
-func (p *reportPage) noise(r *verdict.Report) {
-	n := r.Noise
-	if n == nil {
-		return
-	}
-	low, high, what := verdict.Signed(n.Low, 3), verdict.Signed(n.High, 3), "the control's units were halved by chance and compared"
-	if r.Interleaved != nil && len(r.Comparisons) == 0 {
-		low, high, what = preferred(n.Low), preferred(n.High), "whose picks are whose was thrown anew for each unit"
-	}
-	p.text(fmt.Sprintf("A/A: %s times %s, %s in all. A difference was shown %s times, and should be at most in 5 of 100. 95 %% of the estimates are between %s and %s: that is the noise.",
-		verdict.Number(float64(n.Halves)), what, verdict.Number(float64(n.Units)), verdict.Number(float64(n.Shown)), low, high))
-}
-
 // sources say where the numbers come from, and what was left out.
 func (p *reportPage) sources(r *verdict.Report) {
 	n := func(x int) string { return verdict.Number(float64(x)) }
@@ -324,16 +277,12 @@ func (p *reportPage) sources(r *verdict.Report) {
 	if c.Implicit > 0 {
 		s += " (" + n(c.Implicit) + " concluded from the traffic)"
 	}
-	s += parts("; left out: ", part{c.Late, "later than " + plainly(r.Window)}, part{c.Early, "before their page"}, part{c.NotShown, "on what was not shown"},
+	s += parts("; left out: ", part{c.Late, "later than " + verdict.Plainly(r.Window)}, part{c.Early, "before their page"}, part{c.NotShown, "on what was not shown"},
 		part{c.NoObject, "on nothing"}, part{c.Unknown, "of unknown searches"}, part{c.Duplicate, "told twice"}, part{c.Repeated, "on a hit again"})
 	s += parts("; not of this experiment: ", part{c.Elsewhere, "events"})
 	s += parts("; impressions told twice: ", part{c.Pages, ""})
 	p.text(s + ".")
-	u := fmt.Sprintf("%s units; the one that searches most makes %.1f %% of the searches", n(r.Units.All), 100*r.Units.Largest)
-	if r.Units.ByRequest > 0 {
-		u += fmt.Sprintf("; %.1f %% of the searches had nothing to assign by but the request, which is then the unit", 100*r.Units.ByRequest)
-	}
-	p.text(u + ".")
+	p.text(r.Units.Concentration() + ".")
 	if len(r.Others) > 0 {
 		names := make([]string, len(r.Others))
 		for i, name := range r.Others {
@@ -360,15 +309,4 @@ func parts(lead string, all ...part) string {
 		return ""
 	}
 	return lead + strings.Join(some, ", ")
-}
-
-// plainly is a duration as people say it.
-func plainly(d time.Duration) string {
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	}
-	return d.String()
 }

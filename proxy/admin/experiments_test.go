@@ -108,10 +108,10 @@ func TestExperimentPage(t *testing.T) {
 		t.Errorf("the verdict is at %d, what is amiss at %d, the numbers at %d; want them in turn:\n%s", verdictAt, amissAt, tableAt, page)
 	}
 	for _, c := range report.Comparisons {
-		expect(t, page, string(c.Metric), fmt.Sprintf("%.3f", c.ControlMean), fmt.Sprintf("%.3f", c.VariantMean), lift(c.Low, c.ControlMean)+" to "+lift(c.High, c.ControlMean))
+		expect(t, page, string(c.Metric), fmt.Sprintf("%.3f", c.ControlMean), fmt.Sprintf("%.3f", c.VariantMean), verdict.Lift(c.Low, c.ControlMean)+" to "+verdict.Lift(c.High, c.ControlMean))
 	}
 	for _, c := range report.Cells {
-		expect(t, page, spaced(c.Searches), spaced(c.Impressions), spaced(c.Units), fmt.Sprintf("%.3f", c.CTR3), fmt.Sprintf("%.3f", c.MRR), percent(c.Abandonment), brief(c.Latency.P99), byNumber(c.Outcomes))
+		expect(t, page, spaced(c.Searches), spaced(c.Impressions), spaced(c.Units), fmt.Sprintf("%.3f", c.CTR3), fmt.Sprintf("%.3f", c.MRR), percent(c.Abandonment), verdict.Brief(c.Latency.P99), byNumber(c.Outcomes))
 	}
 	for _, g := range report.Guards {
 		for _, finding := range g.Findings {
@@ -143,7 +143,7 @@ func TestExperimentPageShared(t *testing.T) {
 	report, _ := f.records.Report(verdict.Options{})
 	page := plainText(ask(t, experimentsOf(f, boots), "GET", "/experiments/boots", "").Body.String())
 	i := report.Interleaved
-	expect(t, page, "Won by reranked", spaced(i.Searches.Wins), spaced(i.Searches.Losses), spaced(i.Searches.Ties), preferred(i.Preference.Low)+" to "+preferred(i.Preference.High),
+	expect(t, page, "Won by reranked", spaced(i.Searches.Wins), spaced(i.Searches.Losses), spaced(i.Searches.Ties), verdict.Preferred(i.Preference.Low)+" to "+verdict.Preferred(i.Preference.High),
 		fmt.Sprintf("%s (%.1f %%) lacked one of the rankings", spaced(i.Excluded), 100*float64(i.Excluded)/float64(i.Pages)), "Warning. ", report.Warnings[0])
 }
 

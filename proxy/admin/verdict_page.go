@@ -3,12 +3,9 @@ package admin
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/rerankd/rerankd/proxy/experiment/verdict"
 )
@@ -60,7 +57,7 @@ func newVerdictPage(reported *Reported, err error) *verdictPage {
 	if !r.From.IsZero() {
 		p.Span = r.From.Format(moment) + " to " + p.Span
 	}
-	p.Window, p.Horizon = plainly(r.Window), plainly(r.Horizon)
+	p.Window, p.Horizon = verdict.Plainly(r.Window), verdict.Plainly(r.Horizon)
 	p.amiss(r)
 	p.tone(r)
 	p.charts(r)
@@ -69,7 +66,7 @@ func newVerdictPage(reported *Reported, err error) *verdictPage {
 	p.cells(r.Cells)
 	p.shadows(r.Shadows)
 	p.ratios(r.Ratios)
-	p.noise(r)
+	p.Noise = r.NoiseSentence()
 	p.left(r)
 	return p
 }
@@ -151,9 +148,6 @@ func between(e verdict.Effect, scale, direction float64, says string) interval {
 	return i
 }
 
-// anything says whether the data leave every difference possible.
-func anything(e verdict.Effect) bool { return e.Low <= -1 && e.High >= 1 }
-
 // roundUp is the next round number.
 func roundUp(x float64) float64 {
 	if x <= 0 {
@@ -171,7 +165,7 @@ func roundUp(x float64) float64 {
 // reach is the furthest that effects are from no difference.
 func reach(effects ...verdict.Effect) (most float64) {
 	for _, e := range effects {
-		if !anything(e) {
+		if !e.Anything() {
 			most = max(most, math.Abs(e.Low), math.Abs(e.High))
 		}
 	}
@@ -183,12 +177,12 @@ func (p *verdictPage) charts(r *verdict.Report) {
 		most := cmp.Or(roundUp(100*reach(i.Preference))/100, 1)
 		c := chart{
 			Title: "Searches with a preference that prefer the picks of " + i.Variant, Worse: i.Control, Better: i.Variant,
-			Left: preferred(-most), Middle: preferred(0), To: preferred(most),
+			Left: verdict.Preferred(-most), Middle: verdict.Preferred(0), To: verdict.Preferred(most),
 		}
 		row := func(what string, e verdict.Effect) {
 			c.Rows = append(c.Rows, effect{
-				What: what, Lift: preferred(e.Estimate), Between: preferred(e.Low) + " to " + preferred(e.High), Units: several(e.Units, "unit"),
-				Interval: between(e, most, 1, fmt.Sprintf("between %s and %s, 50 %% being no preference", preferred(e.Low), preferred(e.High))),
+				What: what, Lift: verdict.Preferred(e.Estimate), Between: verdict.Preferred(e.Low) + " to " + verdict.Preferred(e.High), Units: several(e.Units, "unit"),
+				Interval: between(e, most, 1, fmt.Sprintf("between %s and %s, 50 %% being no preference", verdict.Preferred(e.Low), verdict.Preferred(e.High))),
 			})
 		}
 		row("all", i.Preference)
@@ -206,7 +200,7 @@ func (p *verdictPage) charts(r *verdict.Report) {
 		most := cmp.Or(roundUp(100*reach(of.Effect)/of.ControlMean)/100, 1) * of.ControlMean
 		c := chart{
 			Title: "Lift of the mean reciprocal rank of the first click, " + of.Variant + " over " + of.Control, Worse: of.Control, Better: of.Variant,
-			Left: lift(-most, of.ControlMean), Middle: "0", To: lift(most, of.ControlMean),
+			Left: verdict.Lift(-most, of.ControlMean), Middle: "0", To: verdict.Lift(most, of.ControlMean),
 		}
 		c.Rows = append(c.Rows, effectOf("all", of, of.Effect, most))
 		if len(of.Phases) > 1 {
@@ -223,7 +217,7 @@ func effectOf(what string, c verdict.Comparison, e verdict.Effect, most float64)
 	if c.Metric == verdict.Abandonment {
 		direction = -1
 	}
-	row := effect{What: what, Variant: c.Variant, Lift: lift(e.Estimate, c.ControlMean), Between: possible(e, c.ControlMean), Units: several(e.Units, "unit")}
+	row := effect{What: what, Variant: c.Variant, Lift: verdict.Lift(e.Estimate, c.ControlMean), Between: e.Between(c.ControlMean), Units: several(e.Units, "unit")}
 	row.Interval = between(e, most, direction, "a lift of "+row.Between+", 0 being no difference")
 	return row
 }
@@ -244,28 +238,8 @@ func (p *verdictPage) metrics(r *verdict.Report) {
 		e.Control, e.Treated = fmt.Sprintf("%.3f", c.ControlMean), fmt.Sprintf("%.3f", c.VariantMean)
 		p.Metrics = append(p.Metrics, e)
 	}
-	if n := r.Units.Open; n > 0 {
-		p.Open = fmt.Sprintf("%s of %s are still in their first %s, and do not count yet.", spaced(n), several(r.Units.All, "unit"), plainly(r.Horizon))
-	}
+	p.Open = r.Open()
 }
-
-// lift is a difference as a share of the control's mean.
-func lift(difference, control float64) string {
-	if control == 0 {
-		return verdict.Signed(difference, 3)
-	}
-	return verdict.Signed(100*difference/control, 1) + " %"
-}
-
-func possible(e verdict.Effect, control float64) string {
-	if anything(e) {
-		return "anything"
-	}
-	return lift(e.Low, control) + " to " + lift(e.High, control)
-}
-
-// preferred is a preference between -1 and 1 as the percentage of searches that are won.
-func preferred(preference float64) string { return fmt.Sprintf("%.1f %%", 50+50*preference) }
 
 // shared is what became of pages that two variants share.
 type shared struct {
@@ -311,21 +285,10 @@ func (p *verdictPage) cells(cells []verdict.Cell) {
 		p.Cells = append(p.Cells, cell{
 			Phase: c.Phase, Variant: c.Variant, Units: spaced(c.Units), Searches: spaced(c.Searches), Pages: spaced(c.Impressions), Clicks: spaced(c.Clicks),
 			CTR1: rate(c.CTR1), CTR3: rate(c.CTR3), CTR10: rate(c.CTR10), MRR: rate(c.MRR), Abandoned: percent(c.Abandonment), Empty: percent(c.ZeroResults),
-			Took50: brief(c.Latency.P50), Took95: brief(c.Latency.P95), Took99: brief(c.Latency.P99), Added50: brief(c.Added.P50), Added95: brief(c.Added.P95),
+			Took50: verdict.Brief(c.Latency.P50), Took95: verdict.Brief(c.Latency.P95), Took99: verdict.Brief(c.Latency.P99), Added50: verdict.Brief(c.Added.P50), Added95: verdict.Brief(c.Added.P95),
 			Outcomes: byNumber(c.Outcomes), Reasons: byNumber(c.Reasons), Actions: byNumber(c.OtherActions),
 		})
 	}
-}
-
-// brief is a time, to what matters of it.
-func brief(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d >= 10*time.Millisecond || d == 0:
-		return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
-	}
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
 // mostWords are those of a cell that are shown. Actions are named by whoever sends events, and may be as many as they like.
@@ -333,7 +296,7 @@ const mostWords = 12
 
 // byNumber is counts, the greatest first.
 func byNumber(counts verdict.Counts) string {
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	names := counts.Words()
 	more := len(names) - mostWords
 	names = names[:min(len(names), mostWords)]
 	for i, name := range names {
@@ -356,7 +319,7 @@ func (p *verdictPage) shadows(cells []verdict.ShadowCell) {
 		p.Shadows = append(p.Shadows, shadowed{
 			Phase: c.Phase, Variant: c.Variant, Searches: spaced(c.Searches), Ranked: spaced(c.Ranked),
 			Changed: percent(c.Changed), First: percent(c.First), Overlap: percent(c.Overlap),
-			Added50: brief(c.Added.P50), Added95: brief(c.Added.P95), Added99: brief(c.Added.P99), Reasons: byNumber(c.Reasons),
+			Added50: verdict.Brief(c.Added.P50), Added95: verdict.Brief(c.Added.P95), Added99: verdict.Brief(c.Added.P99), Reasons: byNumber(c.Reasons),
 		})
 	}
 }
@@ -373,19 +336,6 @@ func (p *verdictPage) ratios(of []verdict.Ratio) {
 			p.Ratios = append(p.Ratios, ratio{r.Phase, s.Variant, spaced(s.Units), percent(s.Got), percent(s.Meant), r.Mismatch})
 		}
 	}
-}
-
-func (p *verdictPage) noise(r *verdict.Report) {
-	n := r.Noise
-	if n == nil {
-		return
-	}
-	low, high, what := verdict.Signed(n.Low, 3), verdict.Signed(n.High, 3), "the control's units were halved by chance and compared"
-	if r.Interleaved != nil && len(r.Comparisons) == 0 {
-		low, high, what = preferred(n.Low), preferred(n.High), "whose picks are whose was thrown anew for each unit"
-	}
-	p.Noise = fmt.Sprintf("%s times %s, %s in all. A difference was shown %s times, and should be at most in 5 of 100. 95 %% of the estimates are between %s and %s: that is the noise.",
-		spaced(n.Halves), what, spaced(n.Units), spaced(n.Shown), low, high)
 }
 
 // A part is some of a number, and which.
@@ -410,23 +360,9 @@ func (p *verdictPage) left(r *verdict.Report) {
 			p.Left = append(p.Left, part{spaced(of.n), of.what})
 		}
 	}
-	if u := r.Units; u.All > 0 {
-		p.Concentrate = fmt.Sprintf("%s; the one that searches most makes %s of the searches", several(u.All, "unit"), percent(u.Largest))
-		if u.ByRequest > 0 {
-			p.Concentrate += fmt.Sprintf("; %s of the searches had nothing to assign by but the request, which is then the unit", percent(u.ByRequest))
-		}
+	if r.Units.All > 0 {
+		p.Concentrate = r.Units.Concentration()
 	}
-}
-
-// plainly is a duration as people say it.
-func plainly(d time.Duration) string {
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	}
-	return d.String()
 }
 
 // spaced is a number with spaces between thousands.

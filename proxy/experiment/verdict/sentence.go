@@ -41,7 +41,7 @@ func (r *Report) sentence() string {
 const Anytime = "You may look at any time, and stop when you like."
 
 func (c Comparison) sentence(r *Report) string {
-	if c.Low <= -1 && c.High >= 1 {
+	if c.Anything() {
 		return tooFew(c.Variant, c.Control, c.Units, r)
 	}
 	relative := func(x float64) string { return Signed(100*x/c.ControlMean, 1) + " %" }
@@ -80,7 +80,7 @@ func (e Effect) more(r *Report, of string) string {
 
 func (i Interleaved) sentence(r *Report) string {
 	e := i.Preference
-	if e.Low <= -1 && e.High >= 1 {
+	if e.Anything() {
 		return tooFew(i.Variant, i.Control, e.Units, r)
 	}
 	interval := fmt.Sprintf("of the searches with a preference, %.1f %% prefer its picks, as the mean over %s; %s confidence sequence %.1f to %.1f %%",
@@ -94,9 +94,6 @@ func (i Interleaved) sentence(r *Report) string {
 	return fmt.Sprintf("No difference shown yet between %s and %s: %s.", i.Variant, i.Control, interval) +
 		e.more(r, fmt.Sprintf("a preference of %.3g %%", share(e.Detect)))
 }
-
-// share is a preference between -1 and 1 as the percentage of decided searches that are won.
-func share(preference float64) float64 { return 50 + 50*preference }
 
 func (r *Report) warnings(d design) []string {
 	var all []string
@@ -159,35 +156,4 @@ func round(x float64) float64 {
 	}
 	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
 	return math.Ceil(x/unit) * unit
-}
-
-// Signed is a number with its sign and so many decimals.
-func Signed(x float64, decimals int) string {
-	s := strconv.FormatFloat(math.Abs(x), 'f', decimals, 64)
-	switch {
-	case strings.Trim(s, "0.") == "":
-		return "±" + s
-	case x < 0:
-		return "−" + s
-	}
-	return "+" + s
-}
-
-// Number is a whole number with spaces between thousands.
-func Number(x float64) string {
-	s := strconv.FormatFloat(math.Round(x), 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + " " + s[i:]
-	}
-	return s
-}
-
-func number(x float64, noun string) string {
-	if math.Round(x) != 1 {
-		noun += "s"
-		if strings.HasSuffix(noun, "chs") {
-			noun = strings.TrimSuffix(noun, "s") + "es"
-		}
-	}
-	return Number(x) + " " + noun
 }
