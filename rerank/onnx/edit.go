@@ -8,18 +8,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// lean returns an ONNX file without work that is of no use here: that of the last layer for tokens that nobody judges, and that for the
-// mask of a batch. The file is edited in place, by names of the same length, so that one of gigabytes is not copied to be changed in a few
-// bytes; what is new is appended. A file in which nothing of the kind is found is returned as it is.
-func lean(file []byte) []byte {
-	return edited(file, (*editor).takeFirst, (*editor).withoutMask)
+// lean returns an ONNX file, of which g is what it says, without work that is of no use here: that of the last layer for tokens that nobody
+// judges, and that for the mask of a batch. The file is edited in place, by names of the same length, so that one of gigabytes is not copied
+// to be changed in a few bytes; what is new is appended. A file in which nothing of the kind is found is returned as it is.
+func lean(file []byte, g *graph) []byte {
+	return edited(file, g, (*editor).takeFirst, (*editor).withoutMask)
 }
 
-func edited(file []byte, edits ...func(*editor, *shapes)) []byte {
-	g, err := parseGraph(file)
-	if err != nil {
-		return file
-	}
+func edited(file []byte, g *graph, edits ...func(*editor, *shapes)) []byte {
 	s := newShapes(g)
 	e := &editor{names: s.names()}
 	for _, edit := range edits {

@@ -106,7 +106,7 @@ func savePrepared(f *model.Files, path string) error {
 	if err := options.SetOptimizedModelFilePath(made); err != nil {
 		return err
 	}
-	session, err := newSession(lean(data), m.inputs, m.outputName, options)
+	session, err := newSession(lean(data, g), m.inputs, m.outputName, options)
 	if err != nil {
 		return refused(f, err)
 	}

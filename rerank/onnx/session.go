@@ -55,10 +55,10 @@ func (m *Model) openSession(f *model.Files, o Options) error {
 // of here: a graph that does not run in that form is loaded as it is.
 func (m *Model) openGraph(f *model.Files) error {
 	edited := false
-	err := m.loadGraph(f, func(file []byte) []byte {
-		alone := lean(file)
-		edited = len(alone) != len(file)
-		return alone
+	err := m.loadGraph(f, func(file []byte, g *graph) []byte {
+		less := lean(file, g)
+		edited = len(less) != len(file)
+		return less
 	})
 	if !edited || err == nil && m.tries() == nil {
 		return err
@@ -66,7 +66,7 @@ func (m *Model) openGraph(f *model.Files) error {
 	if err == nil {
 		m.session.Destroy()
 	}
-	return m.loadGraph(f, func(file []byte) []byte { return file })
+	return m.loadGraph(f, asItIs)
 }
 
 // tries runs the model once, on a few tokens. A graph may be made to run for ever.
@@ -77,7 +77,9 @@ func (m *Model) tries() error {
 	return err
 }
 
-func (m *Model) loadGraph(f *model.Files, edit func(file []byte) []byte) error {
+func asItIs(file []byte, _ *graph) []byte { return file }
+
+func (m *Model) loadGraph(f *model.Files, edit func(file []byte, g *graph) []byte) error {
 	data, g, err := readGraph(f)
 	if err != nil {
 		return err
@@ -96,7 +98,7 @@ func (m *Model) loadGraph(f *model.Files, edit func(file []byte) []byte) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		if err := os.WriteFile(path, edit(data), 0o600); err != nil {
+		if err := os.WriteFile(path, edit(data, g), 0o600); err != nil {
 			return err
 		}
 		m.session, err = ort.NewDynamicAdvancedSession(path, names(m.inputs), []string{m.outputName}, options)
@@ -105,7 +107,7 @@ func (m *Model) loadGraph(f *model.Files, edit func(file []byte) []byte) error {
 	if err := unchanged(f, data); err != nil {
 		return err
 	}
-	m.session, err = newSession(edit(data), m.inputs, m.outputName, options)
+	m.session, err = newSession(edit(data, g), m.inputs, m.outputName, options)
 	return refused(f, err)
 }
 
