@@ -68,7 +68,7 @@ func TestIntervalHoldsTheMean(t *testing.T) {
 				differences[i] = 2 * (mean + 0.3*r.NormFloat64())
 			}
 		}
-		if low, high := bootstrap(differences); low <= mean && mean <= high {
+		if low, high := Bootstrap(differences); low <= mean && mean <= high {
 			held++
 		}
 	}
