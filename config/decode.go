@@ -48,14 +48,22 @@ func (d *decoder) fault(path string, tok *token.Token, hint, format string, args
 	d.faults = append(d.faults, f)
 }
 
-// decode reads node into v. A null leaves v as it is: a key with nothing after it says nothing.
-func (d *decoder) decode(path string, node ast.Node, v reflect.Value, depth int) {
-	node = d.resolve(path, node, depth)
-	if node == nil {
-		return
+// enter returns what is written at node, and notes where; nil where that is nothing: a key with nothing after it says nothing.
+func (d *decoder) enter(path string, node ast.Node, depth int) ast.Node {
+	if node = d.resolve(path, node, depth); node == nil {
+		return nil
 	}
 	d.source.note(path, node)
 	if _, ok := node.(*ast.NullNode); ok {
+		return nil
+	}
+	return node
+}
+
+// decode reads node into v, which stays as it is where nothing is written.
+func (d *decoder) decode(path string, node ast.Node, v reflect.Value, depth int) {
+	node = d.enter(path, node, depth)
+	if node == nil {
 		return
 	}
 	if v.Type() == reflect.TypeFor[Secret]() {
@@ -200,12 +208,8 @@ type pendingVariant struct {
 }
 
 func (d *decoder) decodeVariant(path string, node ast.Node, v *Variant, depth int) {
-	node = d.resolve(path, node, depth)
+	node = d.enter(path, node, depth)
 	if node == nil {
-		return
-	}
-	d.source.note(path, node)
-	if _, ok := node.(*ast.NullNode); ok {
 		return
 	}
 	known := []string{"share"}
