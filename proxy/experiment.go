@@ -87,9 +87,9 @@ func (s *searching) planVariant(override search.Override) bool {
 		return true
 	case said.on || said.debug || override.Mode != "": // whoever debugs is no user
 		s.trial = trial{experiment: e.Name, out: true}
-		return s.follow(s.ruled, s.live.templates[s.covering])
+		return s.followRule()
 	case s.emulated != nil || !s.showsIDs(): // the model is the client's own choice; what it is shown could not be kept
-		return s.follow(s.ruled, s.live.templates[s.covering])
+		return s.followRule()
 	}
 	unit := ""
 	for _, u := range e.Units {
@@ -101,13 +101,13 @@ func (s *searching) planVariant(override search.Override) bool {
 	a := e.Assign(unit, request)
 	s.recorded = s.recorded || s.live.Sink != nil && (a.In || s.ruled.Recorded)
 	if !a.In {
-		return s.follow(s.ruled, s.live.templates[s.covering])
+		return s.followRule()
 	}
 	s.trial = trial{experiment: e.Name, phase: e.Phase, variant: e.Label(a), unit: a.Unit, design: e.Experiment.Variants}
 	switch {
 	case e.Shadow:
 		s.trial.variant = ""
-		reranks := s.follow(s.ruled, s.live.templates[s.covering])
+		reranks := s.followRule()
 		s.cast(e, override)
 		return reranks
 	case e.Interleave:
@@ -119,14 +119,16 @@ func (s *searching) planVariant(override search.Override) bool {
 }
 
 // digest stands for the search, whichever page of it is asked for.
-func (s *searching) digest() (digest experiment.Digest) {
-	d := sha256.New()
-	unpaged := s.parsed.Unpaged()
-	d.Write(unpaged[:])
-	text(d, s.indices)
-	text(d, s.words)
-	d.Sum(digest[:0])
-	return digest
+func (s *searching) digest() experiment.Digest {
+	if s.digested == (experiment.Digest{}) {
+		d := sha256.New()
+		unpaged := s.parsed.Unpaged()
+		d.Write(unpaged[:])
+		text(d, s.indices)
+		text(d, s.words)
+		d.Sum(s.digested[:0])
+	}
+	return s.digested
 }
 
 // followVariant lets the rule of a variant govern the search. It reports whether that reranks.
@@ -138,6 +140,9 @@ func (s *searching) followVariant(e *Experiment, variant int) bool {
 	}
 	return s.follow(e.Rules[variant], s.live.variants[s.covering][variant])
 }
+
+// followRule lets the rule that covers the search govern it.
+func (s *searching) followRule() bool { return s.follow(s.ruled, s.live.templates[s.covering]) }
 
 // follow lets a rule govern the search. It reports whether that reranks.
 func (s *searching) follow(r Rule, t templateOrErr) bool {

@@ -24,7 +24,8 @@ type searching struct {
 
 	parsed *search.Request
 
-	ubi *search.UBI // what it says of itself to UBI; nil: nothing
+	ubi      *search.UBI       // what it says of itself to UBI; nil: nothing
+	digested experiment.Digest // by digest, once it was asked
 
 	// The plan, which does not change once the cluster is asked.
 	covering  int  // the place of the rule that covers it
