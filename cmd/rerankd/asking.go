@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -50,6 +52,12 @@ func (o *askOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.user, "user", "u", "", "NAME:PASSWORD for a cluster that asks for them, as curl has it; or $RERANKD_USER")
 }
 
+// credentials are NAME:PASSWORD, or "".
+func (o *askOptions) credentials(e *environment) string {
+	user, _ := e.lookup("RERANKD_USER")
+	return cmp.Or(o.user, user)
+}
+
 // newAsker starts the proxy. close must follow.
 func newAsker(ctx context.Context, e *environment, o askOptions, c *config.Config) (*asker, error) {
 	c.Listen, c.Admin.Listen, c.TLS = "127.0.0.1:0", string(config.Off), nil
@@ -64,12 +72,7 @@ func newAsker(ctx context.Context, e *environment, o askOptions, c *config.Confi
 		url: s.url, header: http.Header{}, client: http.Client{Timeout: time.Minute},
 		mapper: running.backend, lending: running.config.Cluster.Auth != config.AuthPassthrough,
 	}}
-	if o.user == "" {
-		o.user, _ = e.lookup("RERANKD_USER")
-	}
-	if o.user != "" {
-		a.identify(o.user)
-	}
+	a.identify(o.credentials(e))
 	return a, nil
 }
 
@@ -78,15 +81,17 @@ func (a *asker) close() {
 	_ = a.stop(0, 5*time.Second) // its own requests have ended
 }
 
-// identify has the searches sent with NAME:PASSWORD.
+// identify has the searches sent with NAME:PASSWORD, or with nothing.
 func (a *searcher) identify(user string) {
+	if user == "" {
+		return
+	}
 	a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
 }
 
 // An answer is what the proxy said to a search.
 type answer struct {
 	*search.Response
-	total   int           // documents that match
 	outcome string        // applied or skipped
 	reason  search.Reason // why skipped
 	rule    string
@@ -99,6 +104,9 @@ type answer struct {
 	ranking time.Duration
 	cluster time.Duration
 }
+
+// matches is how many documents match; 0 where the cluster does not say.
+func (x *answer) matches() int { return int(max(x.Total(), 0)) }
 
 // mapping is the body of GET /{indices}/_mapping; "" is all indices.
 func (a *searcher) mapping(ctx context.Context, indices string) ([]byte, error) {
@@ -159,39 +167,40 @@ func (a *searcher) search(ctx context.Context, index string, body any, rerank bo
 }
 
 func (a *searcher) ask(ctx context.Context, index string, body []byte, rerank bool) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, "POST", a.url+"/"+url.PathEscape(index)+"/_search", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header = a.header.Clone()
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Rerank-Debug", "true")
+	header := http.Header{"Content-Type": {"application/json"}, "X-Rerank-Debug": {"true"}}
 	if !rerank {
-		req.Header.Set("X-Rerank", "off")
+		header.Set("X-Rerank", "off")
 	}
-	res, err := a.client.Do(req)
+	status, said, data, err := a.send(ctx, "POST", "/"+url.PathEscape(index)+"/_search", body, header)
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, a.statusError(res.StatusCode, "a search", index, data)
+	if status != http.StatusOK {
+		return nil, a.statusError(status, "a search", index, data)
 	}
 	x := &answer{}
 	if x.Response, err = search.ParseResponse(data); err != nil {
 		return nil, fmt.Errorf("reading the cluster's answer: %w", err)
 	}
-	var totals struct {
-		Hits struct{ Total struct{ Value int } }
-	}
-	_ = json.Unmarshal(data, &totals) // a number before Elasticsearch 7; then it stays 0, and is not shown
-	x.total = totals.Hits.Total.Value
-	x.readHeaders(res.Header)
+	x.readHeaders(said)
 	return x, nil
+}
+
+// send sends a request with the caller's credentials, and reads the answer.
+func (a *searcher) send(ctx context.Context, method, path string, body []byte, header http.Header) (status int, said http.Header, data []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	req.Header = a.header.Clone()
+	maps.Copy(req.Header, header)
+	res, err := a.client.Do(req)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer res.Body.Close()
+	data, err = io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	return res.StatusCode, res.Header, data, err
 }
 
 // readHeaders takes apart what the proxy says of a search.

@@ -247,7 +247,7 @@ func (a *asker) checkIndex(ctx context.Context, name string, mapping []byte) (in
 	if err != nil {
 		return r, err
 	}
-	r.Documents = all.total
+	r.Documents = all.matches()
 	words := sampleWords(all.Response, r.Fields)
 	if words == "" {
 		words = "anything" // an index without text is still covered by a rule or not

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,10 +95,7 @@ func compare(ctx context.Context, e *environment, o compareOptions, query string
 		return err
 	}
 	if o.json {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(compared)
+		return printJSON(e.stdout, compared)
 	}
 	return printComparison(e.stdout, compared, e.colored())
 }

@@ -38,7 +38,7 @@ func (a *searcher) compare(ctx context.Context, q admin.Question, window int) (*
 	}
 	c.Query = cmp.Or(after.words, q.Words)
 	c.Rule, c.Outcome, c.Reason, c.Detail, c.Said = after.rule, after.outcome, string(after.reason), after.detail, after.said
-	c.Total, c.Window, c.Scored = after.total, after.window, after.scored
+	c.Total, c.Window, c.Scored = after.matches(), after.window, after.scored
 	c.Took, c.Added = ms(after.cluster), ms(after.ranking)
 	c.Fields = after.fields
 	if len(c.Fields) == 0 {

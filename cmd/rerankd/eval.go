@@ -151,7 +151,7 @@ func evaluate(ctx context.Context, e *environment, o *evalOptions) error {
 		}
 	}
 	if o.json {
-		err = report.printJSON(e.stdout)
+		err = printJSON(e.stdout, report)
 	} else {
 		err = report.print(e.stdout)
 	}

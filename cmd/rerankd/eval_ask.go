@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -37,8 +34,8 @@ func newEvalAsker(ctx context.Context, e *environment, o *evalOptions, a *arm, d
 			return nil, err
 		}
 		asker.searcher, asker.stop = own.searcher, own.close
-	} else if user, _ := e.lookup("RERANKD_USER"); cmp.Or(o.user, user) != "" {
-		asker.identify(cmp.Or(o.user, user))
+	} else {
+		asker.identify(o.credentials(e))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = o.concurrency // a search is not to wait for a connection
@@ -70,25 +67,17 @@ func (a *evalAsker) searchFields(ctx context.Context, index string, asked []stri
 	return fields, nil
 }
 
+// send is a searcher's, to a proxy that may not be there.
 func (a *evalAsker) send(ctx context.Context, method, path string, body []byte, header http.Header) (status int, said http.Header, data []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, a.url+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, nil, err
+	status, said, data, err = a.searcher.send(ctx, method, path, body, header)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case status == 0:
+		err = hintedError{err, "is it running, and is this its URL? curl " + a.url}
 	}
-	req.Header = a.header.Clone()
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	res, err := a.client.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return 0, nil, nil, ctx.Err()
-		}
-		return 0, nil, nil, hintedError{err, "is it running, and is this its URL? curl " + a.url}
-	}
-	defer res.Body.Close()
-	data, err = io.ReadAll(io.LimitReader(res.Body, 64<<20))
-	return res.StatusCode, res.Header, data, err
+	return status, said, data, err
 }
 
 // A trial is what became of one search.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -269,13 +267,6 @@ func average(values []float64) float64 {
 		sum += v
 	}
 	return sum / float64(max(len(values), 1))
-}
-
-func (r *evalReport) printJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
 }
 
 // verdict is how the command ends: whether a guard was broken, a search failed, or somebody had enough.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,10 +102,7 @@ func reportExperiment(e *environment, o reportOptions, files []string) error {
 		return err
 	}
 	if o.json {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(e.stdout, report)
 	}
 	return printReport(e.stdout, report)
 }

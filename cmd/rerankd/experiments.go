@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -205,9 +206,7 @@ func (p *program) openSinks(c *config.Config, cluster http.RoundTripper, cluster
 	}
 	if file {
 		key := key
-		if key.directory = c.Events.Directory; key.directory == "" {
-			key.directory = eventsDirectory(p.lookup)
-		}
+		key.directory = cmp.Or(c.Events.Directory, eventsDirectory(p.lookup))
 		open("events.directory", key, func() (recordSink, error) {
 			f, err := sink.NewFile(sink.FileOptions{Dir: key.directory, Privacy: privacy, Counter: p.records, Logger: p.logger})
 			if err != nil {
