@@ -83,6 +83,10 @@ e2e: build ## Run the live tests on the wider matrix: OpenSearch 3.8, Elasticsea
 relevance: build ## Measure relevance over HTTP on a live node, against the golden summary
 	RERANKD_E2E=relevance go test -count=1 -v -timeout 60m ./e2e/relevance
 
+.PHONY: experiments
+experiments: build ## Hold `eval` and experiments against a known truth on every engine, by simulated people
+	RERANKD_E2E=experiment go test -count=1 -v -timeout 90m ./e2e/relevance
+
 .PHONY: fuzz
 fuzz: natives ## Fuzz everything that parses or splices, FUZZTIME each (default 30s)
 	@crashed=0; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \

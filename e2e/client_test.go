@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -23,13 +25,22 @@ type answer struct {
 // do sends a request. header lines are "Name: value".
 func (c client) do(t *testing.T, method, path, body string, header ...string) answer {
 	t.Helper()
+	a, err := c.try(t.Context(), method, path, body, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// try is do for those who may be left without an answer, or are not the test's own goroutine.
+func (c client) try(ctx context.Context, method, path, body string, header ...string) (a answer, err error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, c.url+path, reader)
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, reader)
 	if err != nil {
-		t.Fatal(err)
+		return a, err
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
@@ -43,14 +54,14 @@ func (c client) do(t *testing.T, method, path, body string, header ...string) an
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		return a, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer resp.Body.Close()
-	a := answer{Status: resp.StatusCode, Header: resp.Header}
+	a = answer{Status: resp.StatusCode, Header: resp.Header}
 	if a.Body, err = io.ReadAll(resp.Body); err != nil {
-		t.Fatalf("%s %s: reading the answer: %v", method, path, err)
+		return a, fmt.Errorf("%s %s: reading the answer: %w", method, path, err)
 	}
-	return a
+	return a, nil
 }
 
 // transport shows answers as they are on the wire: nothing decompressed, no redirect followed.

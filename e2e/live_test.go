@@ -38,6 +38,7 @@ func TestLive(t *testing.T) {
 			t.Run("clients", func(t *testing.T) { testClients(t, node, through) })
 			t.Run("browser", func(t *testing.T) { testBrowser(t, direct, through, served) })
 			t.Run("experiments", func(t *testing.T) { testExperimentPages(t, node) })
+			t.Run("ramp", func(t *testing.T) { testRamp(t, node) })
 			t.Run("demo", func(t *testing.T) { testDemo(t, node) })
 			t.Run("evaluate", func(t *testing.T) { testEvaluate(t, node) })
 			t.Run("zero config", func(t *testing.T) { testZeroConfig(t, node, direct) })

@@ -24,8 +24,12 @@ import (
 type Program struct {
 	URL       string
 	Admin     string
-	Judgments string // the directory in which judgments are kept
-	Kill      func() // ends it with SIGKILL, as the kernel does when there is no memory left
+	Judgments string        // the directory in which judgments are kept
+	Kill      func()        // ends it with SIGKILL, as the kernel does when there is no memory left
+	Log       func() string // what it said so far
+
+	file   string
+	before string // what stands before the rules in its configuration file
 }
 
 // Serve runs bin/rerankd of this repository, or what RERANKD_BIN names, in front of the node until the test ends. rules are the rest of its
@@ -33,14 +37,13 @@ type Program struct {
 func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	t.Helper()
 	p := Program{URL: "http://" + freeAddress(t), Admin: "http://" + freeAddress(t), Judgments: t.TempDir()}
-	file := filepath.Join(t.TempDir(), "rerankd.yaml")
-	text := fmt.Sprintf("listen: %s\nadmin: { listen: %s, judgments: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n%s",
-		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), p.Judgments, node.URL, rules)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(Binary(t), "serve", "-c", file)
+	p.file = filepath.Join(t.TempDir(), "rerankd.yaml")
+	p.before = fmt.Sprintf("listen: %s\nadmin: { listen: %s, judgments: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n",
+		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), p.Judgments, node.URL)
+	p.Configure(t, rules)
+	cmd := exec.Command(Binary(t), "serve", "-c", p.file)
 	var log syncBuffer
+	p.Log = log.String
 	cmd.Stdout, cmd.Stderr = &log, &log
 	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -86,6 +89,14 @@ func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 		if time.Now().After(deadline) {
 			t.Fatalf("rerankd was not ready after a minute:\n%s", log.String())
 		}
+	}
+}
+
+// Configure saves its configuration file with other rules, as an operator does while it runs.
+func (p Program) Configure(t testing.TB, rules string) {
+	t.Helper()
+	if err := os.WriteFile(p.file, []byte(p.before+rules), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

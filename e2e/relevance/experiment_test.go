@@ -25,12 +25,27 @@ import (
 // through rerankd, look at the page from its top, and click what answers and, now and then, what does not; their clicks go to /ubi_events.
 // What `rerankd experiment report` says of that has to be what is true.
 //
-// It runs with RERANKD_E2E=relevance, and with RERANKD_E2E=experiment alone.
+// With RERANKD_E2E=relevance it runs over the engines of every change, with RERANKD_E2E=experiment over all.
 func TestExperiments(t *testing.T) {
-	if e := os.Getenv("RERANKD_E2E"); e != "relevance" && e != "experiment" {
-		t.Skip("needs a real cluster and some minutes: `make relevance` runs it, or RERANKD_E2E=experiment with bin/rerankd built")
+	for _, e := range engines(t) {
+		t.Run(string(e), func(t *testing.T) { testExperiments(t, cluster.Start(t, e)) })
 	}
-	node := cluster.Start(t, cluster.OpenSearch219)
+}
+
+// engines are those that RERANKD_E2E asks for. Without it the test is skipped.
+func engines(t *testing.T) []cluster.Engine {
+	t.Helper()
+	switch os.Getenv("RERANKD_E2E") {
+	case "relevance":
+		return []cluster.Engine{cluster.OpenSearch219, cluster.Elasticsearch819}
+	case "experiment":
+		return cluster.All()
+	}
+	t.Skip("needs real clusters and some minutes: `make relevance` runs it, and `make experiments` over more engines")
+	return nil
+}
+
+func testExperiments(t *testing.T, node *cluster.Node) {
 	c := debian(t, node)
 	questions := answerable(t, node, c)
 	upsideDown, failing := rerankers(t)

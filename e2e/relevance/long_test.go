@@ -82,7 +82,7 @@ func modules(t *testing.T, node *cluster.Node, index string) collection {
 		random.Shuffle(len(late[name]), func(i, k int) { late[name][i], late[name][k] = late[name][k], late[name][i] })
 		for _, first := range late[name][:min(2, len(late[name]))] { // so that the largest files do not ask everything
 			body, _ := json.Marshal(map[string]any{"query": map[string]any{"multi_match": map[string]any{"query": first, "fields": []string{"title", "text"}}}, "_source": false})
-			c.questions = append(c.questions, question{"/" + index + "/_search", string(body), map[string]bool{name: true}})
+			c.questions = append(c.questions, question{"/" + index + "/_search", string(body), first, map[string]bool{name: true}})
 		}
 	}
 	random.Shuffle(len(c.questions), func(i, k int) { c.questions[i], c.questions[k] = c.questions[k], c.questions[i] })

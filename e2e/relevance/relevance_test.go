@@ -56,8 +56,8 @@ func (s summary) String() string {
 
 // A question is a search and a judge of its answer.
 type question struct {
-	path, body string
-	relevant   map[string]bool // by the _id of the document
+	path, body, words string
+	relevant          map[string]bool // by the _id of the document
 }
 
 // A collection is an index on the node, and questions about it.
@@ -216,7 +216,7 @@ func debian(t *testing.T, node *cluster.Node) collection {
 	}
 	c := collection{name: "debian packages", digest: corpus.Digest, measure: "MRR@10", gain: func(rank int) float64 { return 1 / float64(rank) }}
 	for _, q := range corpus.HeldOut() {
-		c.questions = append(c.questions, question{"/" + index + "/_search", string(demo.Search(q.Text, 10)), q.Relevant})
+		c.questions = append(c.questions, question{"/" + index + "/_search", string(demo.Search(q.Text, 10)), q.Text, q.Relevant})
 	}
 	if len(c.questions) < 300 {
 		t.Fatalf("got %d held-out queries, want 300 at least", len(c.questions))
@@ -253,7 +253,7 @@ func docstrings(t *testing.T, node *cluster.Node) collection {
 	for _, i := range rand.New(rand.NewPCG(1, 0)).Perm(len(documents))[:min(drawn, len(documents))] {
 		d := documents[i]
 		body, _ := json.Marshal(map[string]any{"query": map[string]any{"match": map[string]string{"text": d.First}}, "_source": false})
-		c.questions = append(c.questions, question{"/" + index + "/_search", string(body), map[string]bool{d.ID: true}})
+		c.questions = append(c.questions, question{"/" + index + "/_search", string(body), d.First, map[string]bool{d.ID: true}})
 	}
 	return c
 }
