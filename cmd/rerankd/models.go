@@ -16,7 +16,7 @@ import (
 
 // openRunner loads a model with ONNX Runtime.
 func openRunner(f *model.Files, c config.Model) (runner, error) {
-	m, err := onnx.Open(f, onnx.Options{MaxLength: c.MaxLength, SpecialTokens: c.SpecialTokens == "control", Prepared: onnx.PreparedDirectory()})
+	m, err := onnx.Open(f, onnx.Options{MaxLength: c.MaxLength, SpecialTokens: c.SpecialTokens == "control", Prepared: onnx.PreparedDirectory(), Workers: c.Workers})
 	if err != nil {
 		return nil, err // and not a *onnx.Model that is nil inside a runner that is not
 	}

@@ -158,7 +158,7 @@ func openWhole(t *testing.T, f *model.Files) *Model {
 func openEdited(t *testing.T, f *model.Files, edit func(file []byte, g *graph) []byte) *Model {
 	t.Helper()
 	m := open(t, f, Options{})
-	if err := m.session.Destroy(); err != nil {
+	if err := m.sessions.destroy(); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.loadGraph(f, edit); err != nil {

@@ -8,7 +8,8 @@
 //
 // A run is one pair: no padding, no grouping. On a processor that costs nothing, the score of an int8 model then depends on the pair
 // alone (its activation scale is taken over everything in a run), and a run that is under way can be given up after a few milliseconds.
-// Parallelism comes from calling Score from several goroutines: they share one session, and each run stays on its caller's thread.
+// Parallelism comes from calling Score from several goroutines: each run stays on its caller's thread, with a session that is its own while
+// it lasts.
 package onnx
 
 import (
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -33,6 +35,9 @@ type Options struct {
 	SpecialTokens bool
 	// Prepared is a directory in which [Prepare] has saved graphs; "" uses none. One that is damaged is made anew.
 	Prepared string
+	// Workers is how many goroutines call Score at once; 0 = GOMAXPROCS. More may, but a little slower. A graph is in memory once for each of
+	// them, as long as the copies take no more than 256 MB.
+	Workers int
 }
 
 // Model is one loaded model. It is safe for concurrent use.
@@ -42,8 +47,9 @@ type Model struct {
 	template   template
 	maxLength  int
 
-	session *ort.DynamicAdvancedSession
-	inputs  []input // in the session's order
+	workers  int
+	sessions *sessions
+	inputs   []input // in the session's order
 	// The output that is one pair's logit, and its shape: [1, 1] or [1].
 	outputName string
 	output     ort.Shape
@@ -64,7 +70,10 @@ var ErrClosed = errors.New("model is closed")
 // a pair, and files that do not belong together: a [*FileError] says what was found. The model is run, to be sure that it can be. Nothing
 // of the model's directory stays in use: its files may change or go. Close the model after use.
 func Open(f *model.Files, o Options) (_ *Model, err error) {
-	m := &Model{maxLength: f.MaxLength}
+	m := &Model{maxLength: f.MaxLength, workers: o.Workers}
+	if m.workers <= 0 {
+		m.workers = runtime.GOMAXPROCS(0)
+	}
 	if o.MaxLength != 0 {
 		if o.MaxLength < 0 || o.MaxLength > f.MaxLength {
 			return nil, fmt.Errorf("model %q: a length of %d tokens is asked for, it takes 1 to %d", f.Name, o.MaxLength, f.MaxLength)
@@ -189,8 +198,8 @@ func (m *Model) Close() error {
 	}
 	m.closed = true
 	var err error
-	if m.session != nil {
-		err = m.session.Destroy()
+	if m.sessions != nil {
+		err = m.sessions.destroy()
 	}
 	if m.tokenizer != nil {
 		err = errors.Join(err, m.tokenizer.close())

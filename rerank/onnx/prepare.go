@@ -168,7 +168,7 @@ func (m *Model) profile(ctx context.Context, prepared []byte) ([]Operator, error
 		return nil, err
 	}
 	watched := &Model{vocabulary: m.vocabulary, template: m.template, maxLength: m.maxLength, inputs: m.inputs, output: m.output, outputName: m.outputName}
-	if watched.session, err = newSession(prepared, m.inputs, m.outputName, options); err != nil {
+	if watched.sessions, err = watched.loadSessions(prepared, options); err != nil {
 		return nil, err
 	}
 	for range profiledRuns {

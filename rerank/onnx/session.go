@@ -24,7 +24,7 @@ const (
 	inputSegment input = "token_type_ids"
 )
 
-// openSession loads the graph, in its prepared form where there is one, and sets m.session, m.inputs, m.output and m.outputName.
+// openSession loads the graph, in its prepared form where there is one, and sets m.sessions, m.inputs, m.output and m.outputName.
 func (m *Model) openSession(f *model.Files, o Options) error {
 	if o.Prepared == "" || f.Digest == "" {
 		return m.openGraph(f)
@@ -64,7 +64,7 @@ func (m *Model) openGraph(f *model.Files) error {
 		return err
 	}
 	if err == nil {
-		m.session.Destroy()
+		m.sessions.destroy()
 	}
 	return m.loadGraph(f, asItIs)
 }
@@ -101,13 +101,15 @@ func (m *Model) loadGraph(f *model.Files, edit func(file []byte, g *graph) []byt
 		if err := os.WriteFile(path, edit(data, g), 0o600); err != nil {
 			return err
 		}
-		m.session, err = ort.NewDynamicAdvancedSession(path, names(m.inputs), []string{m.outputName}, options)
+		m.sessions, err = loadSessions(1, func() (*ort.DynamicAdvancedSession, error) {
+			return ort.NewDynamicAdvancedSession(path, names(m.inputs), []string{m.outputName}, options)
+		})
 		return refused(f, err)
 	}
 	if err := unchanged(f, data); err != nil {
 		return err
 	}
-	m.session, err = newSession(edit(data, g), m.inputs, m.outputName, options)
+	m.sessions, err = m.loadSessions(edit(data, g), options)
 	return refused(f, err)
 }
 
@@ -127,8 +129,15 @@ func (m *Model) openPrepared(data []byte) error {
 	if err := options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelDisableAll); err != nil {
 		return err
 	}
-	m.session, err = newSession(data, m.inputs, m.outputName, options)
+	m.sessions, err = m.loadSessions(data, options)
 	return err
+}
+
+// loadSessions loads a graph for each run that there is at once.
+func (m *Model) loadSessions(graph []byte, options *ort.SessionOptions) (*sessions, error) {
+	return loadSessions(copies(m.workers, len(graph)), func() (*ort.DynamicAdvancedSession, error) {
+		return newSession(graph, m.inputs, m.outputName, options)
+	})
 }
 
 // takeSignature sets m.inputs, m.output and m.outputName.
@@ -276,11 +285,13 @@ func (m *Model) run(ctx context.Context, p pair) (_ float32, err error) {
 		defer close(terminated)
 		options.Terminate()
 	})
-	err = m.session.RunWithOptions(inputs, []ort.Value{logit}, options)
+	session := m.sessions.take()
+	err = session.RunWithOptions(inputs, []ort.Value{logit}, options)
 	if !stop() {
 		// Terminate may still be in progress, and the options must outlive it.
 		<-terminated
 	}
+	m.sessions.give(session)
 	if err != nil {
 		return 0, err
 	}
