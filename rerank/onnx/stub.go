@@ -18,6 +18,7 @@ type Options struct {
 	MaxLength     int
 	SpecialTokens bool
 	Prepared      string
+	Workers       int
 }
 
 // Model is never made in this build.
