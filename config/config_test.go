@@ -125,6 +125,7 @@ func TestBadFiles(t *testing.T) {
 		"experiment_variants": `experiments[0].variants: must have keys and values, not be a list`,
 		"events_sink":         `events.sink: does not know "kafka"|it may be auto, file`,
 		"events_implicit":     `events.implicit[0]: does not know "clik"|it may be get, page`,
+		"experiment_horizon":  `experiments[0].horizon: must be above 0|such as 24h`,
 		"guard_zero":          `experiments[0].guards: must be above 0, each of them|force: true passes over them`,
 		"experiment_off":      `experiments[0].variants: do not rerank, any of them|rerank: on in one of them`,
 		"events_salt":         `events.salt: must be of 16 characters or more`,
@@ -244,11 +245,11 @@ func TestEverything(t *testing.T) {
 	want.Experiments = []Experiment{{
 		Name: "weights", Rule: "products", Variants: Variants{{Name: "lexical", Rule: off}, {Name: "heavy", Rule: heavy}},
 		Assign: "interleave", Unit: []Unit{{Header: "X-User"}, {Cookie: "session"}, {Word: "client_id"}, {Word: "authorization"}},
-		Share: 12.5, Phase: "live", Guards: Guards{Searches: 500, Latency: Duration(200 * time.Millisecond), ZeroResults: 2, Errors: 0.5}, Force: true,
+		Share: 12.5, Phase: "live", Horizon: Duration(7 * 24 * time.Hour), Guards: Guards{Searches: 500, Latency: Duration(200 * time.Millisecond), ZeroResults: 2, Errors: 0.5}, Force: true,
 	}, {
 		Name: "later", Rule: "rule-2", Variants: Variants{{Name: "whole", Share: 60, Rule: want.Rules[1]}, {Name: "titles", Share: 40, Rule: titles}},
 		Assign: "split", Unit: []Unit{{Word: "none"}}, Share: 100, Phase: "off",
-		Guards: Guards{Searches: 200, Latency: Duration(500 * time.Millisecond), ZeroResults: 1, Errors: 5},
+		Horizon: Duration(24 * time.Hour), Guards: Guards{Searches: 200, Latency: Duration(500 * time.Millisecond), ZeroResults: 1, Errors: 5},
 	}}
 	if diff := cmp.Diff(want, got, ignoreSource); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

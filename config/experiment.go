@@ -26,6 +26,9 @@ type Experiment struct {
 	Share Percent `yaml:"share"`
 	// Phase is off (the default); shadow: nobody sees a variant, and they are ranked behind the searches; or live.
 	Phase string `yaml:"phase"`
+	// Horizon is how long after a unit's first search its searches count for its score, and so how long it takes a unit to count at all. Another
+	// one is another measure, to be chosen before anybody looks. Default 24h.
+	Horizon Duration `yaml:"horizon"`
 	// Guards are what must hold before the phase or the share may be raised.
 	Guards Guards `yaml:"guards"`
 	// Force raises them all the same. Default false.
@@ -165,11 +168,12 @@ func (c *Config) Kept() (file, cluster bool) {
 // DefaultExperiment is an experiment that was told nothing.
 func DefaultExperiment() Experiment {
 	return Experiment{
-		Assign: AssignSplit,
-		Unit:   []Unit{{Word: UnitClient}},
-		Share:  100,
-		Phase:  PhaseOff,
-		Guards: Guards{Searches: 200, Latency: Duration(500 * time.Millisecond), ZeroResults: 1, Errors: 5},
+		Assign:  AssignSplit,
+		Unit:    []Unit{{Word: UnitClient}},
+		Share:   100,
+		Phase:   PhaseOff,
+		Horizon: Duration(24 * time.Hour),
+		Guards:  Guards{Searches: 200, Latency: Duration(500 * time.Millisecond), ZeroResults: 1, Errors: 5},
 	}
 }
 
@@ -194,6 +198,9 @@ func (e Experiment) validate(k *checker, path string, c *Config) {
 	k.among(path+".phase", e.Phase, PhaseOff, PhaseShadow, PhaseLive)
 	if e.Share <= 0 {
 		k.hint(path+".share", "phase: off ends an experiment", "must be above 0%%")
+	}
+	if e.Horizon <= 0 {
+		k.hint(path+".horizon", "such as 24h", "must be above 0")
 	}
 	switch {
 	case len(e.Variants) < 2:

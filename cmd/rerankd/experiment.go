@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/experiment/verdict"
 )
 
@@ -49,15 +50,15 @@ docs/experiments.md says what each number means, and how it is come by.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return reportExperiment(e, o, args) },
 	}
-	f := cmd.Flags()
+	f, usual := cmd.Flags(), config.DefaultExperiment()
 	f.StringVarP(&o.Experiment, "experiment", "e", "", "the experiment's name, where the files have several")
-	f.DurationVar(&o.Window, "window", 30*time.Minute, "how long after a page was shown a click counts")
-	f.DurationVar(&o.Horizon, "horizon", 24*time.Hour, "how long after a unit's first search its searches count")
+	f.DurationVar(&o.Window, "window", time.Duration(config.Default().Events.Window), "how long after a page was shown a click counts")
+	f.DurationVar(&o.Horizon, "horizon", time.Duration(usual.Horizon), "how long after a unit's first search its searches count")
 	f.Float64Var(&o.effect, "effect", 5, "say how much more traffic a difference of so many percent takes")
 	f.BoolVar(&o.aa, "aa", false, "show the noise: compare the control with itself, 200 times")
-	f.DurationVar(&o.Guards.Slower, "latency", 500*time.Millisecond, "the guard for latency: what the 95th percentile may be over the control's")
-	f.Float64Var(&o.empty, "zero-results", 1, "the guard for zero results: percent of searches that may be without hits, over the control's")
-	f.Float64Var(&o.faults, "errors", 5, "the guard for errors: percent of searches that may fail to be ranked, over the control's")
+	f.DurationVar(&o.Guards.Slower, "latency", time.Duration(usual.Guards.Latency), "the guard for latency: what the 95th percentile may be over the control's")
+	f.Float64Var(&o.empty, "zero-results", float64(usual.Guards.ZeroResults), "the guard for zero results: percent of searches that may be without hits, over the control's")
+	f.Float64Var(&o.faults, "errors", float64(usual.Guards.Errors), "the guard for errors: percent of searches that may fail to be ranked, over the control's")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -278,10 +279,13 @@ func (p *reportPage) sources(r *verdict.Report) {
 		s += " (" + n(c.Implicit) + " concluded from the traffic)"
 	}
 	s += parts("; left out: ", part{c.Late, "later than " + verdict.Plainly(r.Window)}, part{c.Early, "before their page"}, part{c.NotShown, "on what was not shown"},
-		part{c.NoObject, "on nothing"}, part{c.Unknown, "of unknown searches"}, part{c.Duplicate, "told twice"}, part{c.Repeated, "on a hit again"})
+		part{c.NoObject, "on nothing"}, part{c.Duplicate, "told twice"}, part{c.Repeated, "on a hit again"})
 	s += parts("; not of this experiment: ", part{c.Elsewhere, "events"})
 	s += parts("; impressions told twice: ", part{c.Pages, ""})
 	p.text(s + ".")
+	if orphans := r.OrphanSentence(); orphans != "" && !slices.Contains(r.Warnings, orphans) {
+		p.text(orphans)
+	}
 	p.text(r.Units.Concentration() + ".")
 	if len(r.Others) > 0 {
 		names := make([]string, len(r.Others))

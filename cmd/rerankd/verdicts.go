@@ -114,7 +114,7 @@ func (v *verdicts) reading(c *config.Config, name string) reading {
 		r.directory = cmp.Or(c.Events.Directory, eventsDirectory(v.lookup))
 	}
 	if i := slices.IndexFunc(c.Experiments, func(e config.Experiment) bool { return e.Name == name }); i >= 0 {
-		r.options.Guards = guardsOf(c.Experiments[i].Guards)
+		r.options.Guards, r.options.Horizon = guardsOf(c.Experiments[i].Guards), time.Duration(c.Experiments[i].Horizon)
 	}
 	return r
 }
@@ -252,18 +252,21 @@ func (r untilDone) Read(p []byte) (int, error) {
 // command is the one that reads the same files, all of them, and those of other copies.
 func command(r reading, files []recordFile) string {
 	words := []string{"rerankd experiment report --experiment " + quoted(r.options.Experiment)}
-	if w := r.options.Window; w > 0 && w != 30*time.Minute {
-		words = append(words, "--window "+w.String())
+	unless := func(flag string, value, usual time.Duration) {
+		if value > 0 && value != usual {
+			words = append(words, flag+" "+value.String())
+		}
 	}
-	g := r.options.Guards
+	usual := config.DefaultExperiment()
+	unless("--window", r.options.Window, time.Duration(config.Default().Events.Window))
+	unless("--horizon", r.options.Horizon, time.Duration(usual.Horizon))
+	g, usually := r.options.Guards, guardsOf(usual.Guards)
 	percent := func(share float64) string { return strconv.FormatFloat(100*share, 'g', 6, 64) }
-	if g.Slower > 0 && g.Slower != 500*time.Millisecond {
-		words = append(words, "--latency "+g.Slower.String())
-	}
-	if g.Empty > 0 && g.Empty != 0.01 {
+	unless("--latency", g.Slower, usually.Slower)
+	if g.Empty > 0 && g.Empty != usually.Empty {
 		words = append(words, "--zero-results "+percent(g.Empty))
 	}
-	if g.Faults > 0 && g.Faults != 0.05 {
+	if g.Faults > 0 && g.Faults != usually.Faults {
 		words = append(words, "--errors "+percent(g.Faults))
 	}
 	pattern := "/experiment-*.jsonl"

@@ -16,6 +16,7 @@ import (
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/simulate"
+	"github.com/rerankd/rerankd/proxy/experiment/verdict"
 )
 
 // simulated are the records of so many people, as lines.
@@ -162,7 +163,7 @@ func TestVerdictsAreBounded(t *testing.T) {
 	if got.Records.Sample != 8 || r.Sample != 8 || r.Units.All < 190 || r.Units.All > 310 {
 		t.Errorf("got %d units, one in %d; want about 250, one in 8", r.Units.All, got.Records.Sample)
 	}
-	if c := r.Clicks; c.Unknown > 0 || c.Elsewhere > 0 || r.Distrusted() || r.Read.Impressions < 2000 {
+	if c := r.Clicks; r.Orphans > 0 || c.Elsewhere > 0 || r.Distrusted() || r.Read.Impressions < 2000 {
 		t.Errorf("got %+v of %+v, want no click without its search", c, r.Read)
 	}
 }
@@ -223,15 +224,39 @@ func TestVerdictsCommand(t *testing.T) {
 	v, _ := verdictsIn(t, nil, func(c *config.Config) {
 		c.Events.Directory, c.Events.Window = "/var/lib/all of it", config.Duration(time.Hour)
 		e := config.DefaultExperiment()
-		e.Name, e.Guards.Latency, e.Guards.ZeroResults, e.Guards.Errors = "boots", config.Duration(time.Second), 2, 7.5
+		e.Name, e.Horizon, e.Guards.Latency, e.Guards.ZeroResults, e.Guards.Errors = "boots", config.Duration(7*24*time.Hour), config.Duration(time.Second), 2, 7.5
 		c.Experiments = []config.Experiment{e}
 	})
 	got := command(v.reading(v.configuration(), "boots"), nil)
-	if want := "rerankd experiment report --experiment boots --window 1h0m0s --latency 1s --zero-results 2 --errors 7.5 '/var/lib/all of it'/experiment-*.jsonl THE-OTHER-COPIES/experiment-*.jsonl"; got != want {
+	if want := "rerankd experiment report --experiment boots --window 1h0m0s --horizon 168h0m0s --latency 1s --zero-results 2 --errors 7.5 '/var/lib/all of it'/experiment-*.jsonl THE-OTHER-COPIES/experiment-*.jsonl"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	if got := command(v.reading(v.configuration(), "a; b'c"), nil); !strings.Contains(got, `--experiment 'a; b'\''c' `) {
 		t.Errorf("got %s, want what came from a URL quoted", got)
+	}
+}
+
+// A page looks as far as the configuration says; and what the report does where nothing is said is what the configuration does.
+func TestVerdictsHorizon(t *testing.T) {
+	v, _ := verdictsIn(t, map[string][]byte{"experiment-a.jsonl": simulated(t, "boots", 0, 600)}, func(c *config.Config) {
+		e := config.DefaultExperiment()
+		e.Name, e.Horizon = "boots", config.Duration(time.Hour)
+		c.Experiments = []config.Experiment{e}
+	})
+	short, err := v.Report(t.Context(), "boots", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.configuration().Experiments = nil
+	usual, err := v.Report(t.Context(), "boots", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, day := short.Report.Comparisons[0], usual.Report.Comparisons[0]; short.Report.Horizon != time.Hour || one.ControlMean == day.ControlMean {
+		t.Errorf("with a horizon of %v units are worth %v, with %v %v", short.Report.Horizon, one.ControlMean, usual.Report.Horizon, day.ControlMean)
+	}
+	if want := time.Duration(config.DefaultExperiment().Horizon); usual.Report.Horizon != want || verdict.DefaultHorizon != want || verdict.DefaultWindow != time.Duration(config.Default().Events.Window) {
+		t.Errorf("the horizon is %v and the configuration's %v", usual.Report.Horizon, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rerankd/rerankd/proxy/experiment/verdict"
@@ -351,7 +352,6 @@ func (p *verdictPage) left(r *verdict.Report) {
 		{c.Early, "before their page was shown"},
 		{c.NotShown, "on a hit that was not on the page"},
 		{c.NoObject, "that do not say on which hit"},
-		{c.Unknown, "of a search that is not in these files"},
 		{c.Duplicate, "told twice"},
 		{c.Repeated, "on a hit that was clicked before"},
 		{c.Elsewhere, "of searches that are not in this experiment"},
@@ -429,6 +429,15 @@ func (p *verdictPage) Level() string {
 }
 
 func percentOf(level float64) string { return fmt.Sprintf("%.4g %%", 100*level) }
+
+// Orphans says how many events nobody has shown anything for, where no warning does.
+func (p *verdictPage) Orphans() string {
+	said := p.Report.OrphanSentence()
+	if slices.Contains(p.Report.Warnings, said) {
+		return ""
+	}
+	return said
+}
 
 // Anytime is what may be done with the verdict.
 func (p *verdictPage) Anytime() string { return verdict.Anytime }

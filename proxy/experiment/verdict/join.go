@@ -13,7 +13,6 @@ type Clicks struct {
 	Counted  int `json:"counted"`  // clicks on what was shown, within the window, each hit of a search once
 	Implicit int `json:"implicit"` // of those, concluded from the traffic
 
-	Unknown   int `json:"unknown"`    // of a query id that no impression has
 	Duplicate int `json:"duplicate"`  // the same event again
 	Repeated  int `json:"repeated"`   // another click on a hit of the same search
 	NotShown  int `json:"not_shown"`  // on what was not on the pages of the search
@@ -56,17 +55,27 @@ type joined struct {
 	searches []*search // in order of time
 	units    []*unit   // in order of their first search
 	clicks   Clicks
-	end      int64 // of all that was recorded
+	orphans  int // see Report
+	ahead    Ahead
+	end      int64 // when the last thing was recorded, and not later than now
 }
 
 // join puts events to the searches that they are of. A search belongs to the experiment of its first page.
-func (r *Records) join(name string, window time.Duration) *joined {
+func (r *Records) join(name string, o Options) *joined {
 	j := &joined{}
 	r.events = slices.DeleteFunc(r.events, r.leftOut)
-	pages := make([]*page, len(r.pages))
+	latest := o.Now.Add(Skew).UnixNano()
+	pages, ahead := make([]*page, 0, len(r.pages)), map[uint64]string{} // searches with a page from the future, and of which experiment
 	for i := range r.pages {
-		pages[i] = &r.pages[i]
-		j.end = max(j.end, r.pages[i].at)
+		p := &r.pages[i]
+		if p.at <= latest {
+			pages = append(pages, p)
+			j.end = max(j.end, p.at)
+			continue
+		}
+		if ahead[p.query] = p.experiment; p.experiment == name {
+			j.ahead.add(p.at)
+		}
 	}
 	slices.SortFunc(pages, func(a, b *page) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.query, b.query), cmp.Compare(a.from, b.from))
@@ -96,7 +105,28 @@ func (r *Records) join(name string, window time.Duration) *joined {
 		views[v] = true
 		s.pages = append(s.pages, p)
 	}
-	j.attribute(r.events, searches, name, int64(window))
+	ours := func(query uint64) bool { // or nobody knows whose
+		if s := searches[query]; s != nil {
+			return s.page().experiment == name
+		}
+		of, known := ahead[query]
+		return !known || of == name
+	}
+	events := make([]*event, 0, len(r.events))
+	for i := range r.events {
+		e := &r.events[i]
+		_, nowhere := ahead[e.query]
+		nowhere = nowhere && searches[e.query] == nil
+		switch {
+		case e.seen <= latest && !nowhere:
+			events = append(events, e)
+			j.end = max(j.end, e.seen)
+		case ours(e.query):
+			j.ahead.add(e.seen)
+		}
+	}
+	j.end = min(j.end, o.Now.UnixNano())
+	j.attribute(events, searches, name, int64(o.Window))
 	j.group()
 	return j
 }
@@ -110,13 +140,8 @@ func (s *search) page0(p *page) *page {
 }
 
 // attribute puts clicks to the hits that they are on.
-func (j *joined) attribute(events []event, searches map[uint64]*search, name string, window int64) {
-	sorted := make([]*event, len(events))
-	for i := range events {
-		sorted[i] = &events[i]
-		j.end = max(j.end, events[i].seen)
-	}
-	slices.SortStableFunc(sorted, func(a, b *event) int {
+func (j *joined) attribute(events []*event, searches map[uint64]*search, name string, window int64) {
+	slices.SortStableFunc(events, func(a, b *event) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seen, b.seen), cmp.Compare(a.object, b.object))
 	})
 	type key struct {
@@ -128,7 +153,7 @@ func (j *joined) attribute(events []event, searches map[uint64]*search, name str
 		at int64
 	}
 	counted, told := map[key]bool{}, map[exact]bool{}
-	for _, e := range sorted {
+	for _, e := range events {
 		k := key{e.query, e.object, e.action}
 		if told[exact{k, e.at}] {
 			j.clicks.Duplicate++
@@ -137,7 +162,7 @@ func (j *joined) attribute(events []event, searches map[uint64]*search, name str
 		told[exact{k, e.at}] = true
 		s := searches[e.query]
 		if s == nil {
-			j.clicks.Unknown++
+			j.orphans++
 			continue
 		}
 		if s.page().experiment != name {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,7 +64,7 @@ func TestJoin(t *testing.T) {
 		{"told late", []experiment.Record{with(clickOn("q", "1", time.Second), func(e *experiment.Event) { e.Seen = begin.Add(time.Hour) })}, Clicks{Late: 1}, nil},
 		{"replayed", []experiment.Record{clickOn("q", "1", time.Second), clickOn("q", "1", time.Second)}, Clicks{Counted: 1, Duplicate: 1}, []int{1}},
 		{"clicked again", []experiment.Record{clickOn("q", "1", time.Second), clickOn("q", "1", time.Minute)}, Clicks{Counted: 1, Repeated: 1}, []int{1}},
-		{"of nothing that is known", []experiment.Record{clickOn("nowhere", "1", time.Second), clickOn("", "1", time.Second)}, Clicks{Unknown: 2}, nil},
+		{"of nothing that is known", []experiment.Record{clickOn("nowhere", "1", time.Second), clickOn("", "1", time.Second)}, Clicks{}, nil},
 		{"of a search without experiment", []experiment.Record{clickOn("out", "1", time.Second)}, Clicks{Elsewhere: 1}, nil},
 		{"on nothing", []experiment.Record{clickOn("q", "", time.Second)}, Clicks{NoObject: 1}, nil},
 		{"no click", []experiment.Record{with(clickOn("q", "1", time.Second), func(e *experiment.Event) { e.Action = "purchase" })}, Clicks{}, nil},
@@ -75,9 +76,12 @@ func TestJoin(t *testing.T) {
 			for _, record := range append([]experiment.Record{impression("q", "b", 0, "1", "2", "3"), page2, out}, test.events...) {
 				r.Add(record)
 			}
-			j := r.join("e", 30*time.Minute)
+			j := r.join("e", Options{}.defaults())
 			if j.clicks != test.want {
 				t.Errorf("got %+v; want %+v", j.clicks, test.want)
+			}
+			if want := strings.HasPrefix(test.what, "of nothing"); want != (j.orphans == 2) {
+				t.Errorf("%d events are of unknown searches", j.orphans)
 			}
 			if len(j.searches) != 1 {
 				t.Fatalf("%d searches", len(j.searches))
@@ -145,7 +149,7 @@ func TestScoresAreFixed(t *testing.T) {
 		for _, record := range records[:n] {
 			r.Add(record)
 		}
-		j := r.join("e", o.Window)
+		j := r.join("e", o)
 		now := observe(j.closed(o), j.design(), "reranked", MRR, o)
 		for i, u := range before {
 			if u.id != now[i].id || u.score != now[i].score {
@@ -156,6 +160,75 @@ func TestScoresAreFixed(t *testing.T) {
 	}
 	if len(before) < 100 {
 		t.Errorf("%d units entered", len(before))
+	}
+}
+
+// Whatever is dated in the future does not make what is shown now older than it is: it is counted, and left out.
+func TestRecordsFromTheFuture(t *testing.T) {
+	o := Options{Experiment: "e", Now: begin.Add(time.Hour)}
+	later := o.Now.Add(Skew).Sub(begin) // that is as late as a clock may be
+	records := []experiment.Record{impression("q", "a", 0, "1"), clickOn("q", "1", time.Second), impression("other", "", 0, "1")}
+	records[2].Impression.Experiment = "f"
+	report := func(more ...experiment.Record) *Report {
+		t.Helper()
+		var r Records
+		for _, record := range append(slices.Clone(records), more...) {
+			r.Add(record)
+		}
+		report, err := r.Report(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	if got := report(impression("ahead", "a", later, "1"), clickOn("ahead", "1", later)); got.Ahead.Records != 0 || got.Units.All != 2 || got.To != o.Now || got.Units.Open != 2 {
+		t.Errorf("a clock that is a little ahead: got %+v, %+v at %v; want both units open, as of now", got.Ahead, got.Units, got.To)
+	}
+	year := 365 * 24 * time.Hour
+	got := report(impression("year", "b", year, "1"), clickOn("year", "1", year+time.Second), clickOn("year", "1", time.Second), clickOn("q", "1", 2*year), clickOn("nowhere", "1", year))
+	if want := (Ahead{Records: 5, Latest: begin.Add(2 * year)}); got.Ahead != want {
+		t.Errorf("got %+v from the future, want %+v", got.Ahead, want)
+	}
+	if got.Units.All != 1 || got.Units.Open != 1 || got.Clicks.Counted != 1 || got.Orphans != 0 || got.To != begin.Add(time.Second) {
+		t.Errorf("got %+v, %+v, %d orphans, as of %v; want one unit, still open, with its click", got.Units, got.Clicks, got.Orphans, got.To)
+	}
+	if want := "5 records are dated after now, 2026-03-01 01:00 UTC, up to 2028-02-29 00:00 UTC: the clock of a machine that keeps records is wrong. They are left out."; !slices.Contains(got.Warnings, want) {
+		t.Errorf("got the warnings %q; want %q", got.Warnings, want)
+	}
+	elsewhere := impression("elsewhere", "", year, "1")
+	elsewhere.Impression.Experiment = "f"
+	if got := report(elsewhere, clickOn("elsewhere", "1", year), clickOn("other", "1", year)); got.Ahead.Records != 0 {
+		t.Errorf("what is of another experiment is counted: %+v", got.Ahead)
+	}
+}
+
+// Events of searches that nobody recorded are of no experiment that is known: where there are several, none of them is warned.
+func TestOrphans(t *testing.T) {
+	records := []experiment.Record{impression("q", "a", 0, "1")}
+	for range 30 {
+		records = append(records, clickOn(fmt.Sprint("nowhere", len(records)), "1", time.Second))
+	}
+	other := impression("other", "", 0, "1")
+	other.Impression.Experiment = "f"
+	for _, several := range []bool{false, true} {
+		var r Records
+		for _, record := range records {
+			r.Add(record)
+		}
+		if several {
+			r.Add(other)
+		}
+		report, err := r.Report(Options{Experiment: "e"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := report.OrphanSentence()
+		if !strings.HasPrefix(said, "30 events are of searches that are not in these records: ") {
+			t.Errorf("got %q", said)
+		}
+		if slices.Contains(report.Warnings, said) == several {
+			t.Errorf("with several experiments %v: the warnings are %q", several, report.Warnings)
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ func TestSample(t *testing.T) {
 			for _, record := range records {
 				r.Add(record)
 			}
-			return r.join("e", 30*time.Minute)
+			return r.join("e", Options{}.defaults())
 		}
 		n := rapid.IntRange(2, 8).Draw(t, "sample")
 		all, some := read(0), read(n)
@@ -53,8 +53,8 @@ func TestSample(t *testing.T) {
 				}
 			}
 		}
-		if c := some.clicks; c.Unknown > 0 || c.Elsewhere > 0 {
-			t.Fatalf("got %+v, want no event of those who are left out", c)
+		if c := some.clicks; some.orphans > 0 || c.Elsewhere > 0 {
+			t.Fatalf("got %+v and %d orphans, want no event of those who are left out", c, some.orphans)
 		}
 		if want := len(all.units) / n; len(some.units) < want/2-5 || len(some.units) > 2*want+5 {
 			t.Fatalf("got %d of %d units, want about one in %d", len(some.units), len(all.units), n)

@@ -74,7 +74,8 @@ func (e Effect) more(r *Report, of string) string {
 	case left <= 0:
 		return fmt.Sprintf(" %s would probably have been shown by now.", strings.ToUpper(of[:1])+of[1:])
 	default:
-		return fmt.Sprintf(" About %s more (%s) would show %s.", number(round(e.Searches/e.Needed*left), "search"), number(round(left), "unit"), of)
+		return fmt.Sprintf(" About %s more (%s) would show %s with a chance of %.0f %%.",
+			number(round(e.Searches/e.Needed*left), "search", "searches"), number(round(left), "unit"), of, 100*Power)
 	}
 }
 
@@ -95,7 +96,7 @@ func (i Interleaved) sentence(r *Report) string {
 		e.more(r, fmt.Sprintf("a preference of %.3g %%", share(e.Detect)))
 }
 
-func (r *Report) warnings(d design) []string {
+func (r *Report) warnings(d design, o Options) []string {
 	var all []string
 	warn := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	for _, ratio := range r.Ratios {
@@ -127,10 +128,29 @@ func (r *Report) warnings(d design) []string {
 	if i := r.Interleaved; i != nil && i.Excluded*10 > i.Pages {
 		warn("%.1f %% of the interleaved pages lacked one of the rankings, and count for no one.", 100*float64(i.Excluded)/float64(i.Pages))
 	}
-	if lost := r.Clicks.Unknown + r.Clicks.Early + r.Clicks.NotShown + r.Clicks.NoObject; lost > 20 && lost > r.Clicks.Counted/10 {
-		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", number(float64(lost), "event"), number(float64(r.Clicks.Counted), "click"))
+	c := r.Clicks
+	if lost := c.Early + c.NotShown + c.NoObject; lost > 20 && lost > c.Counted/10 {
+		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", number(float64(lost), "event"), number(float64(c.Counted), "click"))
+	}
+	if len(r.Others) == 0 && r.Orphans > 20 && r.Orphans > c.Counted/10 { // where there are others, nobody knows whose they would be
+		warn("%s", r.OrphanSentence())
+	}
+	if a := r.Ahead; a.Records > 0 {
+		warn("%s dated after now, %s, up to %s: the clock of a machine that keeps records is wrong. They are left out.",
+			number(float64(a.Records), "record is", "records are"), o.Now.UTC().Format(minute), a.Latest.Format(minute))
 	}
 	return all
+}
+
+const minute = "2006-01-02 15:04 UTC"
+
+// OrphanSentence says how many events nobody has shown anything for; "" where there are none.
+func (r *Report) OrphanSentence() string {
+	if r.Orphans == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of searches that are not in these records: those of another copy of rerankd are missing, or events are sent with wrong query ids.",
+		number(float64(r.Orphans), "event is", "events are"))
 }
 
 func inPhase(phase string) string {

@@ -128,35 +128,78 @@ func interval(scores []score, alpha float64) (low, high float64) {
 	return bound(1), bound(-1)
 }
 
-// needed is about how many units like these it takes to show a mean: after so many the capital that is to be expected, each stake's by its
-// expansion to the second order, reaches the bound. 0: it never does.
-func needed(mean float64, scores []score, alpha float64) float64 {
-	_, deviation := meanAndDeviation(scores)
-	b := 0.0
-	for _, s := range scores {
-		b += s.bound / float64(len(scores))
-	}
-	expected := func(n float64) float64 {
+// power is the chance that a mean above 0 is shown by the n-th unit, somebody looking after each, where scores have that mean and deviation and
+// a common bound.
+//
+// With x = b score, a stake's capital is about exp(λ Σx - λ² n E[x²]/2), so that all of them together reach the bound where Σx reaches a
+// line B(n) that bends downwards; Σx is about a Brownian motion. The chance that it meets B by n is a little more than that it meets B's tangent
+// at n, which lies above B, and for a straight line it is known exactly (Bachelier 1900, Lévy 1965; the tangent approximation is that of
+// Ferebee, "The tangent approximation to one-sided Brownian exit densities", Zeitschrift für Wahrscheinlichkeitstheorie 1982).
+func power(n, mean, deviation, bound, alpha float64) float64 {
+	drift, noise := bound*mean, bound*deviation
+	squares := drift*drift + noise*noise
+	logsAt := func(sum float64) *[stakes]float64 {
 		var logs [stakes]float64
 		for j := range logs {
-			λ := stake(j) * b
-			logs[j] = n * (λ*math.Abs(mean) - λ*λ*(deviation*deviation+mean*mean)/2)
+			logs[j] = stake(j)*sum - stake(j)*stake(j)*n*squares/2
 		}
-		return together(&logs)
+		return &logs
 	}
-	low, high := 1.0, 1e12
-	if !(expected(high) >= math.Log(2/alpha)) {
+	wins := math.Log(2 / alpha)
+	line := bisect(0, n+wins/stake(stakes-1), func(sum float64) bool { return together(logsAt(sum)) >= wins })
+	var first, second float64 // moments of the stakes, each by what it has won
+	for j, l := range logsAt(line) {
+		weight := portion(j) * math.Exp(l)
+		first, second = first+weight*stake(j), second+weight*stake(j)*stake(j)
+	}
+	slope := squares / 2 * second / first
+	height, rise, spread := line-slope*n, drift-slope, noise*math.Sqrt(n)
+	if spread == 0 {
+		return of(drift*n >= line)
+	}
+	return normal((rise*n-height)/spread) + math.Exp(min(2*rise*height/(noise*noise), 700))*normal((-rise*n-height)/spread)
+}
+
+// Power is with what chance a difference is shown by the units that are said to be needed for it.
+const Power = 0.8
+
+// needed is how many units it takes to show a mean with the chance [Power], where scores have that deviation and bound; 0: more than anybody has.
+func needed(mean, deviation, bound, alpha float64) float64 {
+	const most = 1e12
+	enough := func(log float64) bool { return power(math.Exp(log), math.Abs(mean), deviation, bound, alpha) >= Power }
+	if mean == 0 || !enough(math.Log(most)) {
 		return 0
 	}
-	for high/low > 1.001 {
-		if middle := math.Sqrt(low * high); expected(middle) >= math.Log(2/alpha) {
-			high = middle
+	return math.Ceil(math.Exp(bisect(0, math.Log(most), enough)))
+}
+
+// neededOf is how many units like these are needed.
+func neededOf(mean float64, scores []score, alpha float64) float64 {
+	if len(scores) == 0 {
+		return 0
+	}
+	_, deviation := meanAndDeviation(scores)
+	bound := 0.0
+	for _, s := range scores {
+		bound += s.bound / float64(len(scores))
+	}
+	return needed(mean, deviation, bound, alpha)
+}
+
+// bisect is where a condition begins to hold, between a number for which it does not and one for which it does.
+func bisect(not, does float64, holds func(float64) bool) float64 {
+	for range 60 {
+		if middle := (not + does) / 2; holds(middle) {
+			does = middle
 		} else {
-			low = middle
+			not = middle
 		}
 	}
-	return high
+	return does
 }
+
+// normal is the distribution function of the standard normal distribution.
+func normal(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
 func meanAndDeviation(scores []score) (mean, deviation float64) {
 	n := float64(max(len(scores), 1))

@@ -76,3 +76,46 @@ func TestContrast(t *testing.T) {
 		}
 	}
 }
+
+// The predicted power is what coin flips show, looked at after each.
+func TestPower(t *testing.T) {
+	for _, test := range []struct{ heads, bound float64 }{{0.55, 1}, {0.6, 1}, {0.6, 0.5}, {0.75, 1}} {
+		scores := []score{{-1, test.bound}, {1, test.bound}}
+		mean := 2*test.heads - 1
+		deviation := math.Sqrt(1 - mean*mean)
+		n := bisect(1, 1e5, func(n float64) bool { return power(n, mean, deviation, test.bound, 0.05) >= 0.8 })
+		const experiments = 1000
+		shown := 0
+		for seed := range experiments {
+			r := newSource(uint64(seed))
+			up := newBetter(0, 1)
+			for range int(n) {
+				if up.add(scores[int(of(r.Float64() < test.heads))]); up.log() >= math.Log(40) {
+					shown++
+					break
+				}
+			}
+		}
+		if low, high := between(shown, experiments); low > 0.8 || high < 0.8 {
+			t.Errorf("%+v: shown in %d of %d by %.0f units; want 80 %%", test, shown, experiments, n)
+		}
+	}
+}
+
+// A difference takes more units the smaller it is, and as many the one way as the other.
+func TestNeeded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		scores := scoresOf(t)
+		mean := rapid.Float64Range(0.001, 0.5).Draw(t, "mean")
+		n := neededOf(mean, scores, 0.05)
+		if math.IsNaN(n) || n < 0 {
+			t.Fatalf("a mean of %v takes %v units", mean, n)
+		}
+		if less := neededOf(mean/2, scores, 0.05); less < n && less > 0 { // 0: more than anybody has
+			t.Fatalf("a mean of %v takes %v units, of half of that %v", mean, n, less)
+		}
+		if against := neededOf(-mean, scores, 0.05); against != n {
+			t.Fatalf("a mean of %v takes %v units, and the contrary %v", mean, n, against)
+		}
+	})
+}

@@ -12,13 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/mathext"
+
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/simulate"
 )
 
 // The whole simulation, whose figures are in docs/experiments.md:
 //
-//	go test ./proxy/experiment/verdict -run 'TestSimulated' -simulations 2000 -timeout 3h -v
+//	GOGC=400 go test ./proxy/experiment/verdict -run TestSimulated -simulations 2000 -timeout 3h -v
 var simulations = flag.Int("simulations", 40, "experiments to simulate, of each kind")
 
 var begin = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -58,8 +60,9 @@ func simulated(t simulate.Traffic, o Options) (*joined, design, []observed) {
 		r.Add(record)
 	}
 	// All units enter: nothing else is recorded long after.
-	r.Add(experiment.Record{Impression: &experiment.Impression{QueryID: "last", Time: t.Start.Add(10000 * time.Hour)}})
-	j := r.join(t.Experiment.Name, o.Window)
+	o.Now = t.Start.Add(10000 * time.Hour)
+	r.Add(experiment.Record{Impression: &experiment.Impression{QueryID: "last", Time: o.Now}})
+	j := r.join(t.Experiment.Name, o)
 	d := j.design()
 	if t.Experiment.Interleave {
 		return j, d, observePreferences(j.closed(o), o)
@@ -116,27 +119,17 @@ func many(n int, one func(seed uint64)) {
 
 // upper is the upper end of the exact 95 % confidence interval (Clopper and Pearson, one-sided 97.5 %) of a probability, of which k of n
 // trials came out.
-func upper(k, n int) float64 {
-	below := func(p float64) float64 { // the probability of k or fewer
-		sum, term := 0.0, float64(n)*math.Log1p(-p)
-		for i := 0; i <= k; i++ {
-			sum += math.Exp(term)
-			term += math.Log(float64(n-i)) - math.Log(float64(i+1)) + math.Log(p) - math.Log1p(-p)
-		}
-		return sum
-	}
-	low, high := float64(k)/float64(n), 1.0
+func upper(k, n int) float64 { return atMost(k, n, 0.025) }
+
+// between is the exact 99 % confidence interval of it.
+func between(k, n int) (low, high float64) { return 1 - atMost(n-k, n, 0.005), atMost(k, n, 0.005) }
+
+// atMost is the probability with which k of n trials or fewer come out with the chance tail.
+func atMost(k, n int, tail float64) float64 {
 	if k == n {
 		return 1
 	}
-	for range 60 {
-		if middle := (low + high) / 2; below(middle) > 0.025 {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	return high
+	return bisect(float64(k)/float64(n), 1, func(p float64) bool { return mathext.RegIncBeta(float64(n-k), float64(k+1), 1-p) <= tail })
 }
 
 // tolerable is the count that n trials of probability 5 % exceed once in ten thousand.
@@ -221,97 +214,134 @@ func TestSimulatedFalsePositives(t *testing.T) {
 	}
 }
 
-// Where there is a difference, it is shown, the right way, by about as many units as were predicted from the first hundreds; with
-// interleaving by fewer.
+// Where there is a difference, it is shown, the right way, by the units that were predicted for it, with the chance that was predicted; and
+// interleaving takes fewer searches.
+//
+// Of each world the truth is known as well as all of its experiments together tell it: the mean of their scores, and how they are spread. From
+// these two follows by how many units the difference is shown with a chance of 80 % ([needed]). What is held against that is how many of
+// the experiments, each looked at after every unit, have shown it by then.
 func TestSimulatedPower(t *testing.T) {
 	worlds := []struct {
-		name    string
-		treated float64
-		shown   float64 // the share of the experiments, at least: small differences take more users than are simulated
-	}{{"a little better", 0.7, 0.7}, {"better", 0.4, 0.8}, {"much better", 0, 0.8}, {"worse", 2, 0.8}}
-	n := max(*simulations/10, 10)
+		name          string
+		treated       float64
+		users, fellow int // people in an experiment: of a split, and interleaved
+	}{{"a little better", 0.7, 36000, 5000}, {"better", 0.4, 14000, 1200}, {"much better", 0, 9000, 500}, {"worse", 2, 2000, 500}}
 	for _, w := range worlds {
-		medians := map[bool]int{}
+		splitting := math.Inf(1)
 		for _, interleave := range []bool{false, true} {
-			e, users := split(1, 1), 20000
-			if w.treated == 0.7 {
-				users = 40000
-			}
-			kind := "split"
+			e, users, n, kind := split(1, 1), w.users, max(*simulations/10, 20), "split"
 			if interleave {
-				e, users, kind = shared(), 4000, "interleaved"
+				e, users, n, kind = shared(), w.fellow, max(*simulations/2, 40), "interleaved"
 			}
-			if testing.Short() || n < 100 {
-				if w.name != "worse" && (!interleave || w.name != "much better") {
-					continue
-				}
-				if !interleave {
-					users = 6000
-				}
+			if users > 3000 && (testing.Short() || *simulations < 1000) {
+				continue
 			}
-			units, ways, searches := make([]int, n), make([]int, n), make([]int, n)
-			lifts, predictions := make([]float64, n), make([]float64, n)
+			all := make([]finished, n)
 			many(n, func(seed uint64) {
-				traffic := simulate.Traffic{
-					World:      simulate.World{Seed: seed, Hits: 20, Queries: 200, Control: 1, Treated: w.treated},
+				e := e
+				e.Name = fmt.Sprint("e", seed)
+				j, _, units := simulated(simulate.Traffic{
+					World:      simulate.World{Seed: 1, Hits: 20, Queries: 200, Control: 1, Treated: w.treated},
 					Population: people(seed, dcm), Experiment: e, Users: users, Start: begin, Gap: time.Minute, Next: 0.1, Fallback: 0.02,
-				}
-				o := Options{}.defaults()
-				_, _, all := simulated(traffic, o)
-				units[seed], ways[seed] = shownAfter(all, 1-Level)
-				var scores []score
-				for _, u := range all {
-					scores = append(scores, u.score)
-				}
-				lifts[seed], _ = meanAndDeviation(scores)
-				predictions[seed] = needed(lifts[seed], scores[:500], 1-Level)
-				if !interleave {
-					control, controls := 0.0, 0
-					for _, u := range all {
-						if !u.variant {
-							control, controls = control+u.worth, controls+1
-						}
-					}
-					lifts[seed] /= control / float64(controls)
-				}
-				for _, u := range all[:max(units[seed], 1)] {
-					searches[seed] += u.searches
-				}
+				}, Options{}.defaults())
+				all[seed] = finish(j, units)
 			})
-			want, shown, wrong := cmp.Compare(1, w.treated), 0, 0
-			for i := range n {
-				switch ways[i] {
-				case want:
-					shown++
-				case -want:
-					wrong++
+			truth := truthOf(all)
+			predicted := needed(truth.mean, truth.deviation, truth.bound, 1-Level)
+			var after []int
+			wrong := 0
+			for _, f := range all {
+				switch f.way {
+				case cmp.Compare(truth.mean, 0):
+					after = append(after, f.after)
+				case 0:
 				default:
-					units[i] = math.MaxInt
-					searches[i] = math.MaxInt
+					wrong++
 				}
 			}
-			slices.Sort(units)
-			slices.Sort(searches)
-			slices.Sort(lifts)
-			slices.Sort(predictions)
-			predicted := predictions[n/2]
-			medians[interleave] = units[n/2]
-			t.Logf("%-16s %-12s lift %+.3f: shown in %d of %d, wrongly %d; half by %s units (%s searches), 80 %% by %s (%s); predicted %.0f",
-				w.name, kind, lifts[n/2], shown, n, wrong, ever(units[n/2]), ever(searches[n/2]), ever(units[n*4/5]), ever(searches[n*4/5]), predicted)
+			slices.Sort(after)
+			by, _ := slices.BinarySearch(after, int(predicted)+1)
+			low, high := between(by, n)
+			t.Logf("%-16s %-12s %s: predicted %.0f units, %.0f searches; by then shown in %d of %d, %.1f %% (%.1f to %.1f %%); half by %s, 80 %% by %s; wrongly %d",
+				w.name, kind, truth.says(interleave), predicted, predicted*truth.searches, by, n, 100*float64(by)/float64(n), 100*low, 100*high,
+				reached(after, n, 0.5), reached(after, n, 0.8), wrong)
+			if (truth.mean > 0) != (w.treated < 1) {
+				t.Errorf("%s, %s: the truth is %v", w.name, kind, truth.mean)
+			}
+			if predicted > float64(truth.least) {
+				t.Errorf("%s, %s: %.0f units are needed, and %d were simulated", w.name, kind, predicted, truth.least)
+			}
+			if low > Power || high < Power {
+				t.Errorf("%s, %s: by the predicted %.0f units the difference is shown in %d of %d experiments: that is no chance of %v", w.name, kind, predicted, by, n, Power)
+			}
 			if wrong > tolerable(n) {
 				t.Errorf("%s, %s: %d of %d experiments show the contrary", w.name, kind, wrong, n)
 			}
-			if float64(shown) < w.shown*float64(n) {
-				t.Errorf("%s, %s: shown in %d of %d experiments", w.name, kind, shown, n)
+			if !interleave {
+				splitting = predicted * truth.searches
+			} else if predicted*truth.searches > splitting/2 {
+				t.Errorf("%s: interleaving takes %.0f searches and splitting %.0f", w.name, predicted*truth.searches, splitting)
 			}
-			if ratio := float64(units[n/2]) / predicted; ratio < 0.5 || ratio > 1.6 {
-				t.Errorf("%s, %s: half of the differences are shown by %d units; predicted were %.0f", w.name, kind, units[n/2], predicted)
-			}
-		}
-		if len(medians) == 2 && medians[true]*2 > medians[false] {
-			t.Errorf("%s: interleaving takes %d units and splitting %d", w.name, medians[true], medians[false])
 		}
 	}
+}
+
+// A finished experiment, of which no more is kept than what is asked of it.
+type finished struct {
+	units, searches   int
+	sum, squares      float64 // of the scores
+	bound             float64 // of each
+	control, controls float64 // the worth of the control's units, and how many those are
+	after, way        int     // as shownAfter says
+}
+
+func finish(j *joined, units []observed) finished {
+	f := finished{units: len(units), searches: len(j.searches), bound: units[0].bound}
+	for _, u := range units {
+		f.sum, f.squares = f.sum+u.value, f.squares+u.value*u.value
+		if !u.variant {
+			f.control, f.controls = f.control+u.worth, f.controls+1
+		}
+	}
+	f.after, f.way = shownAfter(units, 1-Level)
+	return f
+}
+
+// A truth is what all experiments with a world say of it.
+type truth struct {
+	mean, deviation, bound float64
+	control                float64 // its mean worth
+	searches               float64 // for each unit that has a score
+	least                  int     // units of an experiment
+}
+
+func truthOf(all []finished) truth {
+	sum := finished{}
+	t := truth{bound: all[0].bound, least: all[0].units}
+	for _, f := range all {
+		sum.units, sum.searches, sum.sum, sum.squares = sum.units+f.units, sum.searches+f.searches, sum.sum+f.sum, sum.squares+f.squares
+		sum.control, sum.controls = sum.control+f.control, sum.controls+f.controls
+		t.least = min(t.least, f.units)
+	}
+	n := float64(sum.units)
+	t.mean, t.control, t.searches = sum.sum/n, sum.control/sum.controls, float64(sum.searches)/n
+	t.deviation = math.Sqrt(sum.squares/n - t.mean*t.mean)
+	return t
+}
+
+func (t truth) says(interleaved bool) string {
+	if interleaved {
+		return fmt.Sprintf("preferred by %.1f %%", share(t.mean))
+	}
+	return fmt.Sprintf("lift %+.1f %%", 100*t.mean/t.control)
+}
+
+// reached is by how many units a share of n experiments had shown a difference; after are those that did.
+func reached(after []int, n int, share float64) string {
+	if k := int(share*float64(n)) - 1; k < len(after) {
+		return fmt.Sprint(after[k])
+	}
+	return "more"
 }
 
 // The intervals cover the true mean at all times at once, of whatever scores.
@@ -381,14 +411,6 @@ func TestSimulatedRatios(t *testing.T) {
 	if k := mismatches(0.3, 1, 1); k < n*99/100 {
 		t.Errorf("where 30 %% of one variant's units are lost, %d of %d are found", k, n)
 	}
-}
-
-// ever is a number of units or searches, if there is one.
-func ever(n int) string {
-	if n == math.MaxInt {
-		return "more"
-	}
-	return fmt.Sprint(n)
 }
 
 func mean(xs []int) int {

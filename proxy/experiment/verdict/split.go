@@ -61,8 +61,8 @@ type Effect struct {
 	Evidence float64 `json:"evidence"` // the betting capital against no difference; 1 at the start
 
 	Detect   float64 `json:"detect"`             // a difference of this size …
-	Needed   float64 `json:"needed"`             // … takes about so many units
-	Searches float64 `json:"needed_searches"`    // and so many searches, in all
+	Needed   float64 `json:"needed"`             // … is shown by so many units with the chance Power
+	Searches float64 `json:"needed_searches"`    // which make so many searches, in all
 	Relative float64 `json:"relative,omitempty"` // the estimate, as a share of the control's mean
 }
 
@@ -212,7 +212,7 @@ func effects(all []observed, detect, alpha float64) (Effect, []PhaseEffect) {
 		searches += u.searches
 	}
 	e := newEffect(of, alpha)
-	e.Detect, e.Needed = detect, needed(detect, of, alpha)
+	e.Detect, e.Needed = detect, neededOf(detect, of, alpha)
 	e.Searches = e.Needed * float64(searches) / float64(max(len(all), 1))
 	var each []PhaseEffect
 	for _, phase := range phases {

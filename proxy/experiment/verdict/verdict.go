@@ -25,19 +25,33 @@ import (
 // Options are how a report is made. Zero fields have the defaults that are named.
 type Options struct {
 	Experiment string            // which; "": the only one there is
-	Window     time.Duration     // how long after its impression a click counts; 0: 30 minutes
-	Horizon    time.Duration     // how long after its first search a unit's searches count for its score; 0: 24 hours
+	Window     time.Duration     // how long after its impression a click counts; 0: DefaultWindow
+	Horizon    time.Duration     // how long after its first search a unit's searches count for its score; 0: DefaultHorizon
+	Now        time.Time         // when it is looked at; 0: now
 	Effect     float64           // the relative lift that Needed is said for; 0: 0.05
 	Guards     experiment.Guards // their limits
 	Halves     int               // of the A/A comparison; 0: none is made
 }
 
+// What is looked at where nothing else is said.
+const (
+	DefaultWindow  = 30 * time.Minute
+	DefaultHorizon = 24 * time.Hour
+)
+
+// Skew is by how much the clock of a machine that records may be ahead of the clock of the one that looks, as no clock is that is looked after.
+// What is dated later is from no time at all: it is counted, and left out.
+const Skew = 5 * time.Minute
+
 func (o Options) defaults() Options {
 	if o.Window <= 0 {
-		o.Window = 30 * time.Minute
+		o.Window = DefaultWindow
 	}
 	if o.Horizon <= 0 {
-		o.Horizon = 24 * time.Hour
+		o.Horizon = DefaultHorizon
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
 	}
 	if o.Effect <= 0 {
 		o.Effect = 0.05
@@ -50,11 +64,13 @@ type Report struct {
 	Experiment string        `json:"experiment"`
 	Others     []string      `json:"others,omitempty"` // experiments that the records are of, too
 	From       time.Time     `json:"from"`             // the first search's
-	To         time.Time     `json:"to"`               // when the last thing was recorded: the report is as of then
+	To         time.Time     `json:"to"`               // when the last thing was recorded, and not later than it is looked at: the report is as of then
 	Window     time.Duration `json:"window_ns"`
 	Horizon    time.Duration `json:"horizon_ns"`
 	Read       Read          `json:"read"`
 	Sample     int           `json:"sample,omitempty"` // of so many units one was read, where not all were
+	Ahead      Ahead         `json:"ahead"`
+	Orphans    int           `json:"orphans"` // events of query ids that no record shows a page of: of which experiment they would be, nobody knows
 
 	Verdict  string   `json:"verdict"`            // in a sentence or two
 	Warnings []string `json:"warnings,omitempty"` // that come before it
@@ -68,6 +84,20 @@ type Report struct {
 	Guards      []PhaseGuards `json:"guards,omitempty"`
 	Clicks      Clicks        `json:"clicks"`
 	Noise       *Noise        `json:"noise,omitempty"` // of the A/A comparison
+}
+
+// Ahead counts records from the future, of this experiment or of nobody knows which: dated more than [Skew] after the time of looking. They are
+// left out.
+type Ahead struct {
+	Records int       `json:"records"`
+	Latest  time.Time `json:"latest,omitzero"`
+}
+
+func (a *Ahead) add(at int64) {
+	a.Records++
+	if t := time.Unix(0, at).UTC(); t.After(a.Latest) {
+		a.Latest = t
+	}
 }
 
 // Units count whom the analysis is of.
@@ -114,9 +144,9 @@ func (r *Records) Report(o Options) (*Report, error) {
 	if !names[name] {
 		return nil, &WhichError{o.Experiment, all}
 	}
-	j := r.join(name, o.Window)
+	j := r.join(name, o)
 	report := &Report{
-		Experiment: name, Window: o.Window, Horizon: o.Horizon, Read: r.Read, Sample: r.Sample, Clicks: j.clicks,
+		Experiment: name, Window: o.Window, Horizon: o.Horizon, Read: r.Read, Sample: r.Sample, Clicks: j.clicks, Ahead: j.ahead, Orphans: j.orphans,
 		Others: slices.DeleteFunc(all, func(s string) bool { return s == name }),
 		To:     time.Unix(0, j.end).UTC(),
 	}
@@ -135,7 +165,7 @@ func (r *Records) Report(o Options) (*Report, error) {
 	if o.Halves > 0 {
 		report.Noise = noise(closed, d, o)
 	}
-	report.Warnings = report.warnings(d)
+	report.Warnings = report.warnings(d, o)
 	report.Verdict = report.sentence()
 	return report, nil
 }

@@ -116,12 +116,14 @@ func Number(x float64) string {
 	return s
 }
 
-func number(x float64, noun string) string {
-	if math.Round(x) != 1 {
-		noun += "s"
-		if strings.HasSuffix(noun, "chs") {
-			noun = strings.TrimSuffix(noun, "s") + "es"
-		}
+// number is so many of something; where its plural is not made by an s, that is given.
+func number(x float64, one string, many ...string) string {
+	switch {
+	case math.Round(x) == 1:
+	case len(many) > 0:
+		one = many[0]
+	default:
+		one += "s"
 	}
-	return Number(x) + " " + noun
+	return Number(x) + " " + one
 }
