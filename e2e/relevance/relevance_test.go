@@ -27,6 +27,7 @@ import (
 	"github.com/rerankd/rerankd/cmd/rerankd/demo"
 	"github.com/rerankd/rerankd/e2e/cluster"
 	"github.com/rerankd/rerankd/e2e/program"
+	"github.com/rerankd/rerankd/rerank/eval"
 )
 
 var update = flag.Bool("update", false, "write the golden summary anew")
@@ -142,10 +143,10 @@ func measure(t *testing.T, c collection, direct, through string, check func(t *t
 		}
 		after = append(after, value(c, q, ids))
 	}
-	r := demo.Compare(before, after)
+	r := eval.Compare(before, after)
 	return summary{
 		Collection: c.name, Digest: c.digest, Measure: c.measure, Queries: r.Queries,
-		Cluster: round(r.Before), Reranked: round(r.After), Low: round(r.Low), High: round(r.High),
+		Cluster: round(r.Baseline), Reranked: round(r.Against), Low: round(r.Low), High: round(r.High),
 		Wins: r.Wins, Losses: r.Losses, Ties: r.Ties,
 	}
 }

@@ -16,7 +16,8 @@ type Difference struct {
 	Baseline float64 `json:"baseline"` // means over the queries
 	Against  float64 `json:"against"`
 	Mean     float64 `json:"difference"` // of against from the baseline
-	// Low and High are the 95 % interval of the mean difference, see [Bootstrap].
+	// Low and High are the 95 % interval of the mean difference: percentiles of the paired bootstrap (Efron 1979; for retrieval, Smucker, Allan
+	// and Carterette 2007) with 10,000 resamples and a fixed seed, so that it repeats for the same differences in whatever order.
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 	// TTest is the two-sided p value of Student's paired t-test: the chance of a mean difference that is as large, were the two searchers
@@ -54,7 +55,7 @@ func Compare(baseline, against []float64) Difference {
 	}
 	_, d.TTest = pairedT(differences)
 	slices.Sort(differences) // so that nothing below depends on the order of the queries
-	d.Low, d.High = Bootstrap(differences)
+	d.Low, d.High = bootstrap(differences)
 	d.Randomisation = randomisation(differences)
 	return d
 }
@@ -91,10 +92,8 @@ func mean(xs []float64) float64 {
 	return share(sum, float64(len(xs)))
 }
 
-// Bootstrap is the 95 % interval of the mean of differences, of which there is one at least: percentiles of the paired bootstrap (Efron 1979;
-// for retrieval, Smucker, Allan and Carterette 2007) with 10,000 resamples and a fixed seed, so that it repeats for the same differences in
-// the same order.
-func Bootstrap(differences []float64) (low, high float64) {
+// bootstrap is the 95 % interval of the mean of differences, of which there is one at least.
+func bootstrap(differences []float64) (low, high float64) {
 	n := len(differences)
 	random := rand.New(rand.NewPCG(1, 2))
 	means := make([]float64, resamples)

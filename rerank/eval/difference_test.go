@@ -68,12 +68,28 @@ func TestIntervalHoldsTheMean(t *testing.T) {
 				differences[i] = 2 * (mean + 0.3*r.NormFloat64())
 			}
 		}
-		if low, high := Bootstrap(differences); low <= mean && mean <= high {
+		if low, high := bootstrap(differences); low <= mean && mean <= high {
 			held++
 		}
 	}
 	if held < samples*90/100 || held > samples*99/100 {
 		t.Errorf("%d of %d intervals hold the mean, want about %d", held, samples, samples*95/100)
+	}
+}
+
+// Of a quarter of 400 queries that gain a half and a quarter that lose a quarter, the standard error of the mean can be followed by hand:
+// sqrt(E[d²]-E[d]²)/20 = sqrt(0.078125-0.00390625)/20 = 0.0136.
+func TestIntervalByHand(t *testing.T) {
+	before, after := make([]float64, 400), make([]float64, 400)
+	for i := range before {
+		before[i], after[i] = 0.5, []float64{1, 0.25, 0.5, 0.5}[i%4]
+	}
+	d := Compare(before, after)
+	if d.Wins != 100 || d.Losses != 100 || d.Ties != 200 || math.Abs(d.Mean-0.0625) > 1e-9 {
+		t.Errorf("got %+v, want 100 wins, 100 losses and 200 ties, and 0.0625 more", d)
+	}
+	if math.Abs(d.Low-0.0358) > 0.003 || math.Abs(d.High-0.0892) > 0.003 {
+		t.Errorf("got the interval [%v, %v], want about [0.036, 0.089]", d.Low, d.High)
 	}
 }
 

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,36 +140,6 @@ func TestReciprocalRank(t *testing.T) {
 		if got := ReciprocalRank(hits, map[string]bool{name: true}); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
-	}
-}
-
-func TestCompare(t *testing.T) {
-	before, after := make([]float64, 400), make([]float64, 400)
-	for i := range before {
-		before[i], after[i] = 0.5, 0.5
-		switch i % 4 {
-		case 0:
-			after[i] = 1 // a quarter gains a half
-		case 1:
-			after[i] = 0.25 // and a quarter loses a quarter
-		}
-	}
-	c := Compare(before, after)
-	if c.Wins != 100 || c.Losses != 100 || c.Ties != 200 || c.Queries != 400 {
-		t.Errorf("got %+v, want 100 wins, 100 losses and 200 ties of 400", c)
-	}
-	if math.Abs(c.Before-0.5) > 1e-9 || math.Abs(c.After-0.5625) > 1e-9 {
-		t.Errorf("got means %v and %v, want 0.5 and 0.5625", c.Before, c.After)
-	}
-	// The standard error is sqrt(E[d²]-E[d]²)/20 = sqrt(0.078125-0.00390625)/20 = 0.0136, so the interval is about 0.0625 ± 0.0267.
-	if math.Abs(c.Low-0.0358) > 0.003 || math.Abs(c.High-0.0892) > 0.003 {
-		t.Errorf("got interval [%v, %v], want about [0.036, 0.089]", c.Low, c.High)
-	}
-	if c != Compare(before, after) {
-		t.Error("the same values give another interval a second time")
-	}
-	if got := Compare(nil, nil); got != (Comparison{}) {
-		t.Errorf("got %+v of nothing, want zeroes", got)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/rerankd/rerankd/rerank/eval"
 )
 
 // shown is how many hits of each side are printed.
@@ -122,7 +124,7 @@ func ordinal(place int) string {
 }
 
 func (p printer) measurement(m measurement) {
-	c := Compare(m.before, m.after)
+	c := eval.Compare(m.before, m.after)
 	row := func(label, before, after, more string) {
 		fmt.Fprintf(p.w, "  %s %14s %18s   %s\n", pad(label, 28), before, after, more)
 	}
@@ -139,14 +141,14 @@ func (p printer) measurement(m measurement) {
 		return fmt.Sprintf("%d / %d", percentile(t, 50).Milliseconds(), percentile(t, 99).Milliseconds())
 	}
 	row("", "the cluster", "through rerankd", "")
-	gain := fmt.Sprintf("%+.3f  95 %% interval [%+.3f, %+.3f]", c.After-c.Before, c.Low, c.High)
+	gain := fmt.Sprintf("%+.3f  95 %% interval [%+.3f, %+.3f]", c.Mean, c.Low, c.High)
 	switch {
 	case c.Low > 0:
 		gain = p.paint(gain, bold, green)
 	case c.High < 0:
 		gain = p.paint(gain, bold, red)
 	}
-	row("mean reciprocal rank @10", fmt.Sprintf("%.3f", c.Before), fmt.Sprintf("%.3f", c.After), gain)
+	row("mean reciprocal rank @10", fmt.Sprintf("%.3f", c.Baseline), fmt.Sprintf("%.3f", c.Against), gain)
 	row("package in the first place", count(m.before, 1), count(m.after, 1), "")
 	row("… in the first ten places", count(m.before, 0.1), count(m.after, 0.1), "")
 	row("milliseconds, median / p99", times(m.beforeTimes), times(m.afterTimes), "")
