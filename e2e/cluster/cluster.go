@@ -6,7 +6,17 @@ package cluster
 
 import (
 	"bufio"
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,6 +66,9 @@ type Node struct {
 	Engine   Engine
 	URL      string // http://127.0.0.1:PORT
 	Password string // of the user elastic; "" = no security
+	CA       string // the file with the authority of its certificate; "" = no TLS
+
+	client *http.Client // nil: the usual one
 }
 
 // Start runs a node of the engine until the test ends, or takes the one that RERANKD_TEST_OPENSEARCH or RERANKD_TEST_ELASTICSEARCH names
@@ -70,16 +83,63 @@ func Start(t testing.TB, e Engine) *Node {
 		t.Logf("using the node at %s for %s", url, e)
 		return &Node{Engine: e, URL: strings.TrimSuffix(url, "/")}
 	}
-	return start(t, e, "")
+	return start(t, e, "", "")
 }
 
 // StartSecured runs an Elasticsearch that refuses whoever does not authenticate as elastic with the node's password.
 func StartSecured(t testing.TB, e Engine) *Node {
 	t.Helper()
-	return start(t, e, "not-a-secret")
+	return start(t, e, "not-a-secret", "")
 }
 
-func start(t testing.TB, e Engine, password string) *Node {
+// StartTLS is StartSecured over TLS, with a certificate that nobody knows who is not given Node.CA.
+func StartTLS(t testing.TB, e Engine) *Node {
+	t.Helper()
+	folder, pool := certificate(t)
+	n := start(t, e, "not-a-secret", folder)
+	n.CA = filepath.Join(folder, "certificate.pem")
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	t.Cleanup(transport.CloseIdleConnections)
+	n.client = &http.Client{Transport: transport}
+	return n
+}
+
+// certificate makes one for 127.0.0.1 that vouches for itself: certificate.pem and key.pem in the folder.
+func certificate(t testing.TB) (folder string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "rerankd's tests"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder = t.TempDir()
+	for name, block := range map[string]*pem.Block{"certificate.pem": {Type: "CERTIFICATE", Bytes: signed}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool = x509.NewCertPool()
+	parsed, err := x509.ParseCertificate(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(parsed)
+	return folder, pool
+}
+
+func start(t testing.TB, e Engine, password, certificates string) *Node {
 	t.Helper()
 	// Not t.TempDir: Elasticsearch gives up root for another user, who must be able to enter the folder.
 	dir, err := os.MkdirTemp("", "rerankd-"+string(e)+"-")
@@ -92,7 +152,7 @@ func start(t testing.TB, e Engine, password string) *Node {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 
 	cmd := exec.Command(script(t), "run", string(e), dir)
-	cmd.Env = append(os.Environ(), "NODE_PASSWORD="+password)
+	cmd.Env = append(os.Environ(), "NODE_PASSWORD="+password, "NODE_TLS="+certificates)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C ends the test; the end of the test ends the node
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
@@ -135,9 +195,9 @@ func (n *Node) Authorization() string {
 func (n *Node) Index(t testing.TB, name, definition, bulk string) {
 	t.Helper()
 	n.Delete(t, name)
-	n.do(t, http.MethodPut, "/"+name, "application/json", definition)
+	n.Do(t, http.MethodPut, "/"+name, "application/json", definition)
 	t.Cleanup(func() { n.Delete(t, name) })
-	answer := n.do(t, http.MethodPost, "/"+name+"/_bulk?refresh=true&filter_path=errors,items.*.error", "application/x-ndjson", bulk)
+	answer := n.Do(t, http.MethodPost, "/"+name+"/_bulk?refresh=true&filter_path=errors,items.*.error", "application/x-ndjson", bulk)
 	if !strings.Contains(answer, `"errors":false`) {
 		t.Fatalf("indexing into %s: %.500s", name, answer)
 	}
@@ -146,10 +206,11 @@ func (n *Node) Index(t testing.TB, name, definition, bulk string) {
 // Delete removes an index; one that is not there is fine.
 func (n *Node) Delete(t testing.TB, name string) {
 	t.Helper()
-	n.do(t, http.MethodDelete, "/"+name+"?ignore_unavailable=true", "", "")
+	n.Do(t, http.MethodDelete, "/"+name+"?ignore_unavailable=true", "", "")
 }
 
-func (n *Node) do(t testing.TB, method, path, contentType, body string) string {
+// Do asks the node for something that it has to agree to, as whoever may do everything, and returns the answer's body.
+func (n *Node) Do(t testing.TB, method, path, contentType, body string) string {
 	t.Helper()
 	req, err := http.NewRequest(method, n.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -161,7 +222,7 @@ func (n *Node) do(t testing.TB, method, path, contentType, body string) string {
 	if a := n.Authorization(); a != "" {
 		req.Header.Set("Authorization", a)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := cmp.Or(n.client, http.DefaultClient).Do(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}

@@ -12,6 +12,7 @@
 #              HEAP            of the node (default 512m)
 #              JDK17, JDK25    home of a JDK, where it stands in no usual place
 #              NODE_PASSWORD   turns Elasticsearch's security on: basic authentication as elastic with this password (six characters or more)
+#              NODE_TLS        a folder with certificate.pem and key.pem, with which the node then speaks TLS; its own authority, for 127.0.0.1
 #
 # A node belongs to whoever holds the other end of its standard input. When that process ends, in whatever way, the node ends too.
 set -euo pipefail
@@ -113,7 +114,7 @@ fetch() { # fetch ENGINE: once, and by one of several callers
 
 # ---- a node --------------------------------------------------------------------------------------------------------------------
 
-# Each of these two sets "command", "ports" (the file in which the node writes where it listens) and "login" (curl's options).
+# Each of these two sets "command", "ports" (the file in which the node writes where it listens), "scheme" and "login" (curl's options).
 
 prepare_opensearch() { # VERSION DIR PORT
   local home="$cache/opensearch-$1" java options=()
@@ -123,6 +124,7 @@ prepare_opensearch() { # VERSION DIR PORT
     options=(--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow --add-modules=jdk.incubator.vector)
   fi
   ports=$2/node_1/logs/http.ports
+  scheme=http
   login=()
   command=("$java/bin/java" "-Xms$heap" "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${options[@]}" -Dlog4j2.disable.jmx=true
     -cp "$home/classes:$home/lib/*" OpenSearchNode "$3" "$2" rerankd-e2e)
@@ -152,13 +154,23 @@ prepare_elasticsearch() { # VERSION DIR PORT
     ES_JAVA_OPTS="-Xms$heap -Xmx$heap -XX:-AlwaysPreTouch -XX:+UseSerialGC -XX:TieredStopAtLevel=1" CLI_JAVA_OPTS="-XX:TieredStopAtLevel=1")
   settings=(-E discovery.type=single-node -E "http.port=$3" -E transport.port=0 -E node.portsfile=true -E network.host=127.0.0.1 -E cluster.name=rerankd-e2e -E node.name=n1
     -E "path.data=$2/data" -E "path.logs=$2/logs" -E cluster.routing.allocation.disk.threshold_enabled=false)
+  scheme=http
   login=()
   if [ -z "${NODE_PASSWORD:-}" ]; then # said aloud: 7.17 would add a Warning to every answer, 8 would turn TLS on
     settings+=(-E xpack.security.enabled=false)
   else
     login=(-u "elastic:$NODE_PASSWORD")
     printf %s "$NODE_PASSWORD" | "${as[@]}" "${environment[@]}" "$home/bin/elasticsearch-keystore" add -x -f bootstrap.password >"$2/keystore.log" 2>&1
-    settings+=(-E xpack.security.enabled=true -E xpack.security.http.ssl.enabled=false -E xpack.security.transport.ssl.enabled=false)
+    settings+=(-E xpack.security.enabled=true -E xpack.security.transport.ssl.enabled=false)
+    if [ -z "${NODE_TLS:-}" ]; then
+      settings+=(-E xpack.security.http.ssl.enabled=false)
+    else # which the node reads below its configuration only
+      scheme=https
+      login+=(--cacert "$NODE_TLS/certificate.pem")
+      cp "$NODE_TLS/certificate.pem" "$NODE_TLS/key.pem" "$2/config/"
+      [ "$(id -u)" != 0 ] || chown 65534:65534 "$2/config/certificate.pem" "$2/config/key.pem"
+      settings+=(-E xpack.security.http.ssl.enabled=true -E xpack.security.http.ssl.certificate=certificate.pem -E xpack.security.http.ssl.key=key.pem)
+    fi
     [ "${1%%.*}" = 7 ] || settings+=(-E xpack.security.enrollment.enabled=false -E xpack.security.autoconfiguration.enabled=false)
   fi
   ports=$2/logs/http.ports
@@ -166,7 +178,7 @@ prepare_elasticsearch() { # VERSION DIR PORT
 }
 
 run() { # ENGINE DIR [PORT]
-  local engine=$1 dir heap=${HEAP:-512m} command ports login url owner since
+  local engine=$1 dir heap=${HEAP:-512m} command ports scheme login url owner since
   [ -z "${NODE_PASSWORD:-}" ] || [[ $engine = elasticsearch-* ]] || die "$engine is run without security" "NODE_PASSWORD is for Elasticsearch"
   fetch "$engine"
   mkdir -p "$2"
@@ -183,7 +195,7 @@ run() { # ENGINE DIR [PORT]
   since=$SECONDS
   setsid "${command[@]}" >"$dir/node.log" 2>&1 </dev/null &
   node=$!
-  until [ -s "$ports" ] && url=http://$(head -n 1 "$ports") &&
+  until [ -s "$ports" ] && url=$scheme://$(head -n 1 "$ports") &&
     curl -fsS --max-time 8 "${login[@]}" "$url/_cluster/health?wait_for_status=yellow&timeout=5s" >/dev/null 2>&1; do
     kill -0 "$node" 2>/dev/null || { tail -n 20 "$dir/node.log" >&2; die "$engine ended while starting"; }
     [ $((SECONDS - since)) -lt 180 ] || { tail -n 20 "$dir/node.log" >&2; die "$engine was not up after 180 s"; }

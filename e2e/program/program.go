@@ -36,10 +36,16 @@ type Program struct {
 // configuration file; what goes before them is the node and free ports.
 func Serve(t testing.TB, node *cluster.Node, rules string) Program {
 	t.Helper()
+	return ServeCluster(t, "urls: ["+node.URL+"]", rules)
+}
+
+// ServeCluster is Serve in front of the cluster that the configuration's own words name.
+func ServeCluster(t testing.TB, cluster, rules string) Program {
+	t.Helper()
 	p := Program{URL: "http://" + freeAddress(t), Admin: "http://" + freeAddress(t), Judgments: t.TempDir()}
 	p.file = filepath.Join(t.TempDir(), "rerankd.yaml")
-	p.before = fmt.Sprintf("listen: %s\nadmin: { listen: %s, judgments: %s }\ncluster: { urls: [%s] }\ndrain: { delay: 0s }\n",
-		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), p.Judgments, node.URL)
+	p.before = fmt.Sprintf("listen: %s\nadmin: { listen: %s, judgments: %s }\ncluster: { %s }\ndrain: { delay: 0s }\n",
+		strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.Admin, "http://"), p.Judgments, cluster)
 	p.Configure(t, rules)
 	cmd := exec.Command(Binary(t), "serve", "-c", p.file)
 	var log syncBuffer
