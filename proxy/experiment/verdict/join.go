@@ -13,14 +13,15 @@ type Clicks struct {
 	Counted  int `json:"counted"`  // clicks on what was shown, within the window, each hit of a search once
 	Implicit int `json:"implicit"` // of those, concluded from the traffic
 
-	Duplicate int `json:"duplicate"`  // the same event again
-	Repeated  int `json:"repeated"`   // another click on a hit of the same search
-	NotShown  int `json:"not_shown"`  // on what was not on the pages of the search
-	Early     int `json:"early"`      // before what they are on was shown
-	Late      int `json:"late"`       // after the attribution window, or told after it
-	NoObject  int `json:"no_object"`  // that do not say on what
-	Elsewhere int `json:"elsewhere"`  // of searches that are not in this experiment
-	Pages     int `json:"same_pages"` // impressions that are in the files twice
+	Duplicate int `json:"duplicate"`   // the same event again
+	Repeated  int `json:"repeated"`    // another click on a hit of the same search
+	NotShown  int `json:"not_shown"`   // on what was not on the pages of the search
+	Early     int `json:"early"`       // before what they are on was shown
+	Late      int `json:"late"`        // after the attribution window, or told after it
+	NoObject  int `json:"no_object"`   // that do not say on what
+	Elsewhere int `json:"elsewhere"`   // of searches that are not in this experiment
+	Pages     int `json:"same_pages"`  // impressions that are in the files twice
+	Mixed     int `json:"mixed_pages"` // pages of another search than the first that has their query id
 }
 
 // A search is a query id: its pages, and the clicks on them in order of time.
@@ -103,6 +104,9 @@ func (r *Records) join(name string, o Options) *joined {
 			continue
 		}
 		views[v] = true
+		if s.page0(p).experiment == name && s.page0(p).another(p) {
+			j.clicks.Mixed++
+		}
 		s.pages = append(s.pages, p)
 	}
 	ours := func(query uint64) bool { // or nobody knows whose
@@ -137,6 +141,16 @@ func (s *search) page0(p *page) *page {
 		return p
 	}
 	return s.pages[0]
+}
+
+// another says whether a page cannot be of the same search, although it has its query id: somebody else sees it, or it begins the list anew and has
+// none of the hits.
+func (p *page) another(q *page) bool {
+	if q.unit != p.unit {
+		return true
+	}
+	return p.from == 0 && q.from == 0 && len(p.hits) > 0 && len(q.hits) > 0 &&
+		!slices.ContainsFunc(q.hits, func(h hit) bool { return slices.ContainsFunc(p.hits, func(o hit) bool { return o.id == h.id }) })
 }
 
 // attribute puts clicks to the hits that they are on.

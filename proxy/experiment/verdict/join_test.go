@@ -26,6 +26,53 @@ func impression(query, variant string, at time.Duration, ids ...string) experime
 	return experiment.Record{Impression: i}
 }
 
+// One query id for several searches, which an application sends by mistake, is no secret: they would be taken for one search.
+func TestOneQueryIDForAll(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		page  func(i int) experiment.Record
+		mixed int
+	}{
+		{"each its own", func(i int) experiment.Record {
+			return impression(fmt.Sprint("q", i), "b", time.Duration(i)*time.Minute, "1", "2")
+		}, 0},
+		{"of everybody", func(i int) experiment.Record {
+			r := impression("constant", "b", time.Duration(i)*time.Minute, "1", "2")
+			r.Impression.Unit = fmt.Sprint("unit ", i)
+			return r
+		}, 99},
+		{"of a session", func(i int) experiment.Record {
+			return impression("session", "b", time.Duration(i)*time.Minute, fmt.Sprint(i))
+		}, 99},
+		{"its pages, and back to the first", func(i int) experiment.Record {
+			r := impression("q", "b", time.Duration(i)*time.Minute, fmt.Sprint(2*(i%3)), fmt.Sprint(2*(i%3)+1))
+			r.Impression.From = 2 * (i % 3)
+			return r
+		}, 0},
+		{"the first page in another order", func(i int) experiment.Record {
+			return impression("q", "b", time.Duration(i)*time.Minute, fmt.Sprint(i%2), fmt.Sprint((i+1)%2))
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var r Records
+			for i := range 100 {
+				r.Add(tt.page(i))
+			}
+			report, err := r.Report(Options{Now: begin.Add(48 * time.Hour)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Clicks.Mixed != tt.mixed {
+				t.Errorf("got %d mixed pages, want %d", report.Clicks.Mixed, tt.mixed)
+			}
+			warned := slices.ContainsFunc(report.Warnings, func(s string) bool { return strings.Contains(s, "have the query id of another search") })
+			if warned != (tt.mixed > 0) {
+				t.Errorf("got the warnings %q", report.Warnings)
+			}
+		})
+	}
+}
+
 func clickOn(query, object string, at time.Duration) experiment.Record {
 	return experiment.Record{Event: &experiment.Event{Action: "click", QueryID: query, Object: object, Time: begin.Add(at), Seen: begin.Add(at)}}
 }

@@ -132,6 +132,10 @@ func (r *Report) warnings(d design, o Options) []string {
 	if lost := c.Early + c.NotShown + c.NoObject; lost > 20 && lost > c.Counted/10 {
 		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", number(float64(lost), "event"), number(float64(c.Counted), "click"))
 	}
+	if pages := r.pages(); c.Mixed > 20 && c.Mixed*100 > pages {
+		warn("%s of %s have the query id of another search: the application sends one ext.ubi.query_id for several searches, which are taken for one here. Each wants its own, or none.",
+			number(float64(c.Mixed), "page"), Number(float64(pages)))
+	}
 	if len(r.Others) == 0 && r.Orphans > 20 && r.Orphans > c.Counted/10 { // where there are others, nobody knows whose they would be
 		warn("%s", r.OrphanSentence())
 	}
@@ -140,6 +144,14 @@ func (r *Report) warnings(d design, o Options) []string {
 			number(float64(a.Records), "record is", "records are"), o.Now.UTC().Format(minute), a.Latest.Format(minute))
 	}
 	return all
+}
+
+// pages are those that were shown.
+func (r *Report) pages() (n int) {
+	for _, c := range r.Cells {
+		n += c.Impressions
+	}
+	return n
 }
 
 const minute = "2006-01-02 15:04 UTC"
