@@ -252,7 +252,7 @@ func browseJudgments(t *testing.T, b *browser, p program.Program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judgments, err := eval.ReadQrels("qrels.txt", strings.NewReader(read(t, p, "qrels.txt")), eval.Auto, queries)
+	judgments, err := eval.ReadQrels("qrels.txt", strings.NewReader(read(t, p, "qrels.txt")), eval.Auto, queries, eval.Clicks{})
 	if err != nil {
 		t.Fatal(err)
 	}

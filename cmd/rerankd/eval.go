@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ measured too; caches of tokens and scores are off in a rerankd of its own.
 
 QUERIES are lines of an id, a tab and the words; lines of words alone; BEIR's queries.jsonl; an
 export of UBI's ubi_queries; or Quepid's CSV. JUDGMENTS are TREC qrels, BEIR's TSV, Quepid's CSV,
-or an export of ubi_events, of which clicks become judgments. Which it is, is seen in the file.
+or an export of ubi_events, of which clicks become judgments (--clicks). Which it is, is seen in
+the file.
 
 BASELINE and AGAINST are ways to search, and --against may be given several times:
   on, off             with the rule as it is, or without reranking
@@ -77,7 +79,9 @@ the rest: what is measured, how the files look, what the numbers can and cannot 
 	f.IntSliceVar(&o.depth, "depth", nil, "windows to try, such as 10,20,50,100")
 	f.DurationVar(&o.budget, "budget", 0, "what reranking may add to a search (default: the rule's)")
 	f.StringSliceVar(&o.measures, "measures", nil, "what to measure, first what losses are told by (default ndcg@10,mrr@10,accuracy@1,accuracy@3,recall@10,map,judged@10)")
-	f.IntVar(&o.relevant, "relevant", 1, "the least grade that counts as relevant")
+	f.IntVar(&o.relevant, "relevant", 0, "the least grade that counts as relevant (default 1; of coec 100, as many clicks as expected)")
+	f.StringVar(&o.clicks, "clicks", string(eval.COEC), "how UBI's clicks become judgments: coec, clicks over expected clicks in hundredths; or clicked, 1 or 0")
+	f.IntVar(&o.leastShown, "min-impressions", 10, "with coec: how often a document must have been shown for a query to be judged")
 	f.IntVar(&o.limit, "limit", 0, "only the first so many queries")
 	f.IntVar(&o.concurrency, "concurrency", 1, "queries asked at once")
 	f.BoolVar(&o.json, "json", false, "print JSON")
@@ -106,6 +110,8 @@ type evalOptions struct {
 	budget                     time.Duration
 	measures                   []string
 	relevant, limit            int
+	clicks                     string
+	leastShown                 int
 	concurrency                int
 	json                       bool
 	html, runOut               string
@@ -165,6 +171,8 @@ func evaluate(ctx context.Context, e *environment, o *evalOptions) error {
 type evalPlan struct {
 	queries  []eval.Query
 	judged   *eval.Judgments // nil: no judgments
+	clicks   eval.Clicks     // how those of UBI are made
+	relevant int             // the least grade that is
 	measures []eval.Measure
 	guards   []guard
 	body     searchBody
@@ -188,12 +196,16 @@ func (o *evalOptions) plan() (*evalPlan, error) {
 		return nil, usageError{errors.New("--unjudged is without judgments, and --qrels has some"), "leave one of them out"}
 	case o.unjudged && (len(o.measures) > 0 || len(o.failBelow) > 0):
 		return nil, usageError{errors.New("without judgments there is nothing to measure"), "give --qrels"}
-	case o.size < 1 || o.relevant < 1 || o.concurrency < 1 || o.limit < 0:
-		return nil, usageError{errors.New("--size, --relevant and --concurrency are 1 at least"), ""}
+	case o.size < 1 || o.relevant < 0 || o.concurrency < 1 || o.limit < 0 || o.leastShown < 1:
+		return nil, usageError{errors.New("--size, --relevant, --concurrency and --min-impressions are 1 at least"), ""}
 	case o.url != "" && (o.file != "" || o.cluster != ""):
 		return nil, usageError{errors.New("--url names a rerankd that is running, and --cluster or --config what one of its own would do"), "leave one of them out"}
 	}
 	var err error
+	if p.clicks.Model, err = eval.ParseClickModel(o.clicks); err != nil {
+		return nil, usageError{err, ""}
+	}
+	p.clicks.Least = o.leastShown
 	if err = p.readMeasures(o); err != nil {
 		return nil, err
 	}
@@ -271,10 +283,14 @@ func (p *evalPlan) readQueries(o *evalOptions) error {
 		return nil
 	}
 	if p.judged, err = readFile(o.qrels, func(f *os.File) (*eval.Judgments, error) {
-		return eval.ReadQrels(o.qrels, f, eval.Format(o.qrelsFormat), set)
+		return eval.ReadQrels(o.qrels, f, eval.Format(o.qrelsFormat), set, p.clicks)
 	}); err != nil {
+		if _, ok := errors.AsType[*eval.SeldomError](err); ok {
+			return hintedError{err, "a longer log says more, --min-impressions asks for less, and --clicks clicked judges everything that was shown"}
+		}
 		return err
 	}
+	p.relevant = cmp.Or(o.relevant, p.judged.Relevant)
 	if set == nil {
 		p.queries = p.judged.Queries
 	}

@@ -30,6 +30,7 @@ type evalReport struct {
 	Unasked  int           `json:"judgments_without_words"` // judged queries whose words are not among the queries
 	Hopeless int           `json:"queries_without_relevant_documents"`
 	Left     int           `json:"events_left_out,omitempty"`
+	Clicks   *clickReport  `json:"clicks,omitempty"`    // of a UBI export
 	Format   string        `json:"judgments,omitempty"` // "": there are none
 	Index    string        `json:"index"`
 	Size     int           `json:"size"`
@@ -40,6 +41,15 @@ type evalReport struct {
 	Queries  []queryReport `json:"per_query"`
 
 	measures []eval.Measure
+}
+
+// A clickReport says how clicks became judgments.
+type clickReport struct {
+	Model    eval.ClickModel `json:"model"`
+	Least    int             `json:"min_impressions"`
+	Pairs    int             `json:"pairs"`    // coec: of a query and a document that was shown for it
+	Seldom   int             `json:"seldom"`   // of these, not judged
+	Unplaced int             `json:"unplaced"` // hits, nobody says at which rank
 }
 
 // An armReport is of one way to search.
@@ -125,12 +135,15 @@ func (p *evalPlan) report(arms []*arm, all trials, o *evalOptions) *evalReport {
 	queries, of := p.asked(all)
 	r := &evalReport{
 		Asked: len(queries), Of: len(p.queries), Unjudged: p.unjudged, Unasked: p.unasked,
-		Index: o.index, Size: p.body.size, Relevant: o.relevant, Depths: o.depth, Queries: make([]queryReport, len(queries)),
+		Index: o.index, Size: p.body.size, Relevant: p.relevant, Depths: o.depth, Queries: make([]queryReport, len(queries)),
 	}
 	if p.judged != nil {
 		r.Format, r.Left, r.measures = string(p.judged.Format), p.judged.Left, p.measures
+		if p.judged.Format == eval.UBI {
+			r.Clicks = &clickReport{p.clicks.Model, p.clicks.Least, p.judged.Pairs, p.judged.Seldom, p.judged.Unplaced}
+		}
 		for _, q := range queries {
-			if !slices.ContainsFunc(slices.Collect(maps.Values(p.judged.Qrels[q.ID])), func(grade int) bool { return grade >= o.relevant }) {
+			if !slices.ContainsFunc(slices.Collect(maps.Values(p.judged.Qrels[q.ID])), func(grade int) bool { return grade >= p.relevant }) {
 				r.Hopeless++
 			}
 		}
@@ -144,7 +157,7 @@ func (p *evalPlan) report(arms []*arm, all trials, o *evalOptions) *evalReport {
 		r.Arms = append(r.Arms, reportArm(a, of, n))
 		runs[n], values[n] = of.run(queries, n), map[eval.Measure][]float64{}
 		for _, m := range r.measures {
-			v := m.Values(ids(queries), p.judged.Qrels, runs[n], o.relevant)
+			v := m.Values(ids(queries), p.judged.Qrels, runs[n], p.relevant)
 			values[n][m] = v
 			if r.Arms[n].Means == nil {
 				r.Arms[n].Means = map[string]float64{}
@@ -351,8 +364,16 @@ func (r *evalReport) notes() (notes []string) {
 	if r.Left > 0 {
 		note("%d events name no document or no search, and are left out.", r.Left)
 	}
-	if r.Format == string(eval.UBI) {
-		note("Judgments are clicks: clicked is 1, shown and not clicked 0. Users click what they were shown, so the order of that time is favoured.")
+	switch c := r.Clicks; {
+	case c == nil:
+	case c.Model == eval.COEC:
+		note("Judgments are clicks over expected clicks, in hundredths: 100 is as many as hits get at the ranks where it was shown. Of %d pairs of a query and a document %d are not judged: shown fewer than %d times, or where nobody clicks.",
+			c.Pairs, c.Seldom, c.Least)
+		if c.Unplaced > 0 {
+			note("%s that nobody says the rank of do not count: ubi_queries, or impressions with a position, say it.", count(c.Unplaced, "clicked or shown hit"))
+		}
+	default:
+		note("Judgments are clicks: clicked is 1, shown and not clicked 0. Users click what they were shown, so the order of that time is favoured; --clicks coec favours it less.")
 	}
 	return notes
 }

@@ -71,7 +71,7 @@ func TestGrades(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judgments, err := eval.ReadQrels("qrels.txt", strings.NewReader(content(t, directory, qrelsFile)), eval.Auto, queries)
+	judgments, err := eval.ReadQrels("qrels.txt", strings.NewReader(content(t, directory, qrelsFile)), eval.Auto, queries, eval.Clicks{})
 	if err != nil {
 		t.Fatal(err)
 	}

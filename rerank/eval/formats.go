@@ -34,7 +34,7 @@ type Query struct {
 type QuerySet struct {
 	Format  Format
 	Queries []Query
-	shown   map[string]impression // UBI: by the id of a search
+	shown   map[string]*shown // UBI: by the id of a search
 }
 
 // Judgments are what a file of judgments says.
@@ -42,7 +42,14 @@ type Judgments struct {
 	Format  Format
 	Qrels   Qrels
 	Queries []Query // the words of the queries, in the file's order, where the file has them (Quepid, UBI)
-	Left    int     // events of a UBI export that are clicks on nothing, or on nobody knows which search's hits
+	// Relevant is the least grade that says that a document answers, where nobody says otherwise.
+	Relevant int
+
+	// Of a UBI export:
+	Left     int // events that are about nothing, or about nobody knows which search's hits
+	Pairs    int // COEC: queries and documents that were shown for them
+	Seldom   int // COEC: of those, the ones that are not judged: shown too seldom, or where nobody clicks anything
+	Unplaced int // COEC: hits of searches of which nobody says at which rank they were shown, and that do not count
 }
 
 // ReadQueries reads queries. file is what errors call it. A format of Auto is found out by the first line that is not blank.
@@ -166,8 +173,8 @@ func (s *QuerySet) readBEIR(l *lineReader) error {
 }
 
 // ReadQrels reads judgments. queries are those that they are about, and may be nil; clicks of a UBI export need them, for they tell what was
-// shown.
-func ReadQrels(file string, r io.Reader, format Format, queries *QuerySet) (*Judgments, error) {
+// shown, and are judged as clicks says.
+func ReadQrels(file string, r io.Reader, format Format, queries *QuerySet, clicks Clicks) (*Judgments, error) {
 	l := newLineReader(file, r)
 	if !l.next() {
 		return nil, cmpErr(l.err, fmt.Errorf("%s has no judgments: it is empty", file))
@@ -188,17 +195,19 @@ func ReadQrels(file string, r io.Reader, format Format, queries *QuerySet) (*Jud
 	case Quepid:
 		j, err = readQuepid(l)
 	case UBI:
-		j, err = readEvents(l, queries)
+		j, err = readEvents(l, queries, clicks)
 	default:
 		return nil, fmt.Errorf("judgments have no format %q: it is trec, beir, ubi or quepid", format)
 	}
 	if err == nil && len(j.Qrels) == 0 {
-		err = fmt.Errorf("%s has no judgments", file)
+		if err = fmt.Errorf("%s has no judgments", file); j.Pairs > 0 {
+			err = &SeldomError{File: file, Pairs: j.Pairs, Least: clicks.Least}
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	j.Format = format
+	j.Format, j.Relevant = format, max(j.Relevant, 1)
 	if queries != nil && len(j.Queries) > 0 {
 		j.Qrels = queries.named(j.Qrels)
 	}
@@ -220,6 +229,16 @@ func (s *QuerySet) named(byWords Qrels) Qrels {
 		}
 	}
 	return q
+}
+
+// A SeldomError says that nothing was shown often enough for [COEC].
+type SeldomError struct {
+	File         string
+	Pairs, Least int
+}
+
+func (e *SeldomError) Error() string {
+	return fmt.Sprintf("%s has no judgments: of %d pairs of a query and a document none was shown %d times, at ranks that anybody clicks", e.File, e.Pairs, max(e.Least, 1))
 }
 
 func (l *lineReader) qrelsFormat() (Format, error) {

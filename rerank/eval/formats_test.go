@@ -47,7 +47,7 @@ func TestReadQrels(t *testing.T) {
 		{"BEIR without its header", "1\ta\t2\n1\tb\t0\n2\ta b\t-1\n", BEIR, want},
 		{"Quepid, in another order, with what is not rated", "Rating,DocId,Query\n2,a,1\n0.0,b,1\n,c,1\n-1,a b,2\n", Quepid, want},
 	} {
-		got, err := ReadQrels("q", strings.NewReader(test.text), Auto, nil)
+		got, err := ReadQrels("q", strings.NewReader(test.text), Auto, nil, Clicks{})
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -75,7 +75,7 @@ func TestClicksAreJudgments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadQrels("events", strings.NewReader(events), Auto, queries)
+	got, err := ReadQrels("events", strings.NewReader(events), Auto, queries, Clicks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +89,78 @@ func TestClicksAreJudgments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err = ReadQrels("events", strings.NewReader(events), Auto, queries); err != nil {
+	if got, err = ReadQrels("events", strings.NewReader(events), Auto, queries, Clicks{}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(Qrels{"1": {"h": 1}, "3": {"h": 1}}, got.Qrels); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
+	}
+}
+
+// Clicks over expected clicks, by hand. At rank 1 three of four hits are clicked, at rank 2 one of four, at rank 3 none of two.
+func TestClicksOverExpectedClicks(t *testing.T) {
+	const searches = `{"query_id": "s1", "user_query": "shoes", "query_response_hit_ids": ["a", "b", "c"]}
+{"query_id": "s2", "user_query": "shoes", "query_response_hit_ids": ["b", "a", "c"]}
+{"query_id": "s3", "user_query": "boots", "query_response_hit_ids": ["x", "y"]}
+{"query_id": "s4", "user_query": "boots", "query_response_hit_ids": ["x", "y"]}
+{"query_id": "s4", "user_query": "boots", "query_response_hit_ids": ["z"], "query_attributes": {"rerankd_from": "10"}}
+`
+	const events = `{"action_name": "click", "query_id": "s1", "event_attributes": {"object": {"object_id": "a"}}}
+{"action_name": "click", "query_id": "s1", "event_attributes": {"object": {"object_id": "a"}}}
+{"action_name": "click", "query_id": "s2", "event_attributes": {"object": {"object_id": "a"}}}
+{"action_name": "click", "query_id": "s3", "event_attributes": {"object": {"object_id": "x"}}}
+{"action_name": "click", "query_id": "s4", "event_attributes": {"object": {"object_id": "x"}}}
+{"action_name": "impression", "query_id": "s4", "event_attributes": {"object": {"object_id": "x", "internal_id": "17"}, "position": {"ordinal": 7}}}
+{"action_name": "click", "query_id": "s4", "event_attributes": {"object": {"object_id": "never shown"}}}
+`
+	queries, err := ReadQueries("searches", strings.NewReader(searches), Auto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		least   int
+		want    Qrels
+		seldom  int
+		problem string
+	}{
+		// a: 2 clicks, and 3/4 + 1/4 expected; b: 0 of 1; x: 2 of 2 × 3/4; y: 0 of 2 × 1/4. At the ranks 3 and 11 nobody clicks.
+		{1, Qrels{"shoes": {"a": 200, "b": 0}, "boots": {"x": 133, "y": 0}}, 2, ""},
+		{3, nil, 0, "events has no judgments: of 6 pairs of a query and a document none was shown 3 times, at ranks that anybody clicks"},
+	} {
+		got, err := ReadQrels("events", strings.NewReader(events), Auto, queries, Clicks{COEC, test.least})
+		if test.problem != "" {
+			if err == nil || err.Error() != test.problem {
+				t.Errorf("got %v, want %s", err, test.problem)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, got.Qrels); diff != "" {
+			t.Errorf("want -, got +:\n%s", diff)
+		}
+		if got.Pairs != 6 || got.Seldom != test.seldom || got.Unplaced != 1 || got.Relevant != 100 {
+			t.Errorf("got %+v", got)
+		}
+	}
+}
+
+// A document may be called by its _id here and by another field there: it is one all the same.
+func TestDocumentsWithTwoNames(t *testing.T) {
+	const events = `{"action_name": "impression", "query_id": "s", "user_query": "shoes", "event_attributes": {"object": {"object_id": "sku-1", "internal_id": "1"}, "position": {"ordinal": 1}}}
+{"action_name": "click", "query_id": "s", "event_attributes": {"object": {"object_id": "sku-1"}}}
+{"action_name": "impression", "query_id": "s", "event_attributes": {"object": {"object_id": "sku-2"}, "position": {"ordinal": {"index": 2}}}}
+`
+	got, err := ReadQrels("events", strings.NewReader(events), Auto, nil, Clicks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Qrels{"shoes": {"1": 1, "sku-2": 0}}, got.Qrels); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+	if got, err = ReadQrels("events", strings.NewReader(events), Auto, nil, Clicks{Model: COEC}); err != nil || got.Pairs != 2 || got.Unplaced != 0 {
+		t.Errorf("got %+v, %v; want both at their places", got, err)
 	}
 }
 
@@ -132,7 +199,7 @@ func TestFaults(t *testing.T) {
 		return err
 	}
 	qrels := func(text string, f Format) error {
-		_, err := ReadQrels("f", strings.NewReader(text), f, nil)
+		_, err := ReadQrels("f", strings.NewReader(text), f, nil, Clicks{})
 		return err
 	}
 	run := func(text string) error {

@@ -30,8 +30,9 @@ func FuzzReadQueries(f *testing.F) {
 			}
 			seen[q.ID] = true
 		}
+		_, _ = ReadQrels("file", strings.NewReader(`{"action_name":"click","query_id":"x","user_query":"a","event_attributes":{"object":{"object_id":1}}}`), Auto, set, Clicks{Model: COEC})
 		// What clicks there are on them is judged, or nothing is.
-		if _, err := ReadQrels("file", strings.NewReader(`{"action_name":"click","query_id":"x","user_query":"a","event_attributes":{"object":{"object_id":1}}}`), Auto, set); err != nil {
+		if _, err := ReadQrels("file", strings.NewReader(`{"action_name":"click","query_id":"x","user_query":"a","event_attributes":{"object":{"object_id":1}}}`), Auto, set, Clicks{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -46,7 +47,7 @@ func FuzzReadQrels(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text, format string) {
-		j, err := ReadQrels("file", strings.NewReader(text), Format(format), nil)
+		j, err := ReadQrels("file", strings.NewReader(text), Format(format), nil, Clicks{})
 		if err != nil {
 			checkFault(t, err, text)
 			return
@@ -71,7 +72,7 @@ func FuzzReadQrels(f *testing.F) {
 		if err := WriteQrels(&b, queries, j.Qrels); err != nil {
 			t.Fatal(err)
 		}
-		again, err := ReadQrels("again", &b, TREC, nil)
+		again, err := ReadQrels("again", &b, TREC, nil, Clicks{})
 		if err != nil {
 			t.Fatal(err)
 		}
