@@ -198,7 +198,7 @@ func checkSameBytes(t *testing.T, direct, through client, method, path, body str
 // comparable is a header without what rerankd adds and what no two answers share.
 func comparable(h http.Header) http.Header {
 	h = h.Clone()
-	for _, name := range []string{"Date", "X-Rerank", "Server-Timing", "Content-Length"} { // the length follows took's digits
+	for _, name := range []string{"Date", "X-Rerank", "X-Rerank-Query-Id", "Server-Timing", "Content-Length"} { // the length follows took's digits
 		h.Del(name)
 	}
 	return h

@@ -395,7 +395,7 @@ func refused(status int) bool {
 // unapplied is where the client gets none of the pages that were made.
 func (x *exchange) unapplied() {
 	for _, s := range x.searches {
-		s.applied, s.impression = false, nil
+		s.applied, s.named, s.impression = false, false, nil
 	}
 }
 

@@ -70,8 +70,11 @@ func (t *trial) header() string {
 	return "; experiment=" + quoted(t.experiment) + "; variant=" + quoted(t.variant)
 }
 
-// withdraw notes that the search would be in an experiment, had its client not said how it is to be answered.
+// withdraw notes that the search would be in an experiment, where its client has turned reranking off.
 func (s *searching) withdraw() {
+	if !s.call.said.off {
+		return
+	}
 	if i, found, ready := s.live.rule(s.indices, s.req.Header); ready && found && s.live.Rules[i].Experiment != nil {
 		s.trial = trial{experiment: s.live.Rules[i].Experiment.Name, out: true}
 	}

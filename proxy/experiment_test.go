@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -202,8 +203,8 @@ func TestOutOfTheExperiment(t *testing.T) {
 			if !strings.HasPrefix(said, tt.says) || tt.out != strings.HasSuffix(said, `; experiment="test"; out`) {
 				t.Errorf("got X-Rerank %q, want %s, out: %t", said, tt.says, tt.out)
 			}
-			if id := res.Header.Get("X-Rerank-Query-Id"); id != "" {
-				t.Errorf("got query id %q, want none: nothing is kept", id)
+			if id := res.Header.Get("X-Rerank-Query-Id"); !uuid.MatchString(id) {
+				t.Errorf("got query id %q, want one, though nothing is kept", id)
 			}
 		})
 	}
@@ -394,9 +395,6 @@ func TestRecordedRule(t *testing.T) {
 		res, _ := ask(t, base, `{"from":20,"query":{"match":{"title":"blue shoes"}}}`)
 		id := res.Header.Get("X-Rerank-Query-Id")
 		if !recorded {
-			if id != "" {
-				t.Errorf("got query id %q, want none", id)
-			}
 			sink.impressions(t, 0)
 			continue
 		}
@@ -914,7 +912,7 @@ func TestUBIOfSearchesThatAreNotReranked(t *testing.T) {
 			s = against(reverse)
 			s.Upstream, s.Sink = h.live.Load().Upstream, nil
 			h.Swap(s)
-			if res, body = send(); strings.Contains(tt.name, "sorted") && !strings.Contains(asked, "ubi") || res.Header.Get("X-Rerank-Query-Id") != "" {
+			if res, body = send(); strings.Contains(tt.name, "sorted") && !strings.Contains(asked, "ubi") || res.Header.Get("X-Rerank-Query-Id") != "q1" {
 				t.Errorf("with nothing kept the cluster saw %s, and the client got %.300s", asked, body)
 			}
 		})
@@ -1045,6 +1043,85 @@ func TestInterleavedPagesOfOtherWindows(t *testing.T) {
 		}
 		if err := drafted(all, teams, count(0, 50, 1), theirs); err != nil {
 			t.Errorf("windows %v: %v", windows, err)
+		}
+	}
+}
+
+// uuid is a random one (RFC 9562, version 4).
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
+// Every search is answered with an id, whatever becomes of it, and each page with another; what is no search has none.
+func TestEverySearchHasAnID(t *testing.T) {
+	s := &Snapshot{Rules: rules(reverse), Upstream: upstream(t, (&shop{docs: 100}).ServeHTTP)}
+	base, _ := serve(t, s, Options{})
+	const two = "{\"index\":\"shop\"}\n" + match + "\n{\"index\":\"shop\"}\n{\"query\":{\"match_all\":{}}}\n"
+	seen := map[string]bool{}
+	for _, tt := range []struct {
+		name, path, body string
+		header           []string
+		ids              int
+	}{
+		{"reranked", "/shop/_search", match, nil, 1},
+		{"once more", "/shop/_search", match, nil, 1},
+		{"sorted", "/shop/_search", `{"query":{"match":{"title":"blue shoes"}},"sort":["price"]}`, nil, 1},
+		{"turned off", "/shop/_search", match, []string{"X-Rerank", "off"}, 1},
+		{"malformed", "/shop/_search", `{"query":`, nil, 1},
+		{"in another format", "/shop/_search", "---", []string{"Content-Type", "application/yaml"}, 1},
+		{"under no rule", "/.system/_search", match, nil, 1},
+		{"several", "/_msearch", two, nil, 2},
+		{"several, turned off", "/_msearch", two, []string{"X-Rerank", "off"}, 2},
+		{"several that cannot be told apart", "/_msearch", "{}", nil, 0},
+		{"no search", "/shop/_doc/1", "", nil, 0},
+	} {
+		res, _, err := do(t, request(t, "POST", base+tt.path, tt.body, tt.header...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := strings.FieldsFunc(res.Header.Get("X-Rerank-Query-Id"), func(r rune) bool { return r == ',' || r == ' ' })
+		if len(ids) != tt.ids {
+			t.Errorf("%s: got query ids %q, want %d", tt.name, ids, tt.ids)
+		}
+		for _, id := range ids {
+			if !uuid.MatchString(id) || seen[id] {
+				t.Errorf("%s: got query id %q, want a new UUID", tt.name, id)
+			}
+			seen[id] = true
+		}
+	}
+}
+
+// Where nothing is kept here, a plugin of the cluster's may answer with an id of its own. No other is told beside it.
+func TestIDsOfAPlugin(t *testing.T) {
+	s := &Snapshot{Rules: rules(reverse), Upstream: upstream(t, (&shop{docs: 100}).ServeHTTP)}
+	base, _ := serve(t, s, Options{})
+	for _, tt := range []struct{ name, body, want string }{
+		{"its own", `{"query":{"match_all":{}},"ext":{"ubi":{"client_id":"c"}}}`, ""},
+		{"the client's", `{"query":{"match_all":{}},"ext":{"ubi":{"query_id":"q1"}}}`, "q1"},
+	} {
+		if res, _ := ask(t, base, tt.body); res.Header.Get("X-Rerank-Query-Id") != tt.want {
+			t.Errorf("%s: got query id %q, want %q", tt.name, res.Header.Get("X-Rerank-Query-Id"), tt.want)
+		}
+	}
+	res, body := ask(t, base, `{"query":{"match":{"title":"blue shoes"}},"ext":{"ubi":{"client_id":"c"}}}`)
+	if id := res.Header.Get("X-Rerank-Query-Id"); !uuid.MatchString(id) || !strings.Contains(body, `"ext":{"ubi":{"query_id":"`+id+`"}}`) {
+		t.Errorf("reranked, which no plugin sees: got query id %q, want that of the body: %.300s", id, body)
+	}
+}
+
+// Who turns reranking off is out of the experiment, by every endpoint.
+func TestOutOnEveryEndpoint(t *testing.T) {
+	s := against(reverse)
+	s.Upstream = upstream(t, (&shop{docs: 100}).ServeHTTP)
+	base, _ := serve(t, s, Options{})
+	for path, body := range map[string]string{
+		"/shop/_search":          match,
+		"/_msearch":              "{\"index\":\"shop\"}\n" + match + "\n",
+		"/shop/_search/template": `{"id":"shop","params":{"query_string":"blue shoes"}}`,
+		"/_msearch/template":     "{\"index\":\"shop\"}\n{\"id\":\"shop\",\"params\":{\"query_string\":\"blue shoes\"}}\n",
+	} {
+		res, _, err := do(t, request(t, "POST", base+path, body, "X-Rerank", "off"))
+		if err != nil || !strings.HasSuffix(res.Header.Get("X-Rerank"), `; experiment="test"; out`) {
+			t.Errorf("%s: got X-Rerank %q (%v), want it to say out", path, res.Header.Get("X-Rerank"), err)
 		}
 	}
 }

@@ -18,20 +18,18 @@ import (
 // the answer as it leaves, so that it holds for a page that was reranked, for one that came back from a failure, and for one of the
 // cluster's own order alike.
 
-// headerQueryID tells the id of a search that is recorded, by which events may name it.
+// headerQueryID tells the id of a search, by which events may name it.
 const headerQueryID = "X-Rerank-Query-Id"
 
 // spoken is in every body that says something to UBI.
 var spoken = []byte(`"ubi"`)
 
-// speaks reports whether a body may say something that the cluster is not to see: to us, or to UBI where that is kept here.
-func (x *exchange) speaks(body []byte) bool {
-	return bytes.Contains(body, ours) || x.live.Sink != nil && bytes.Contains(body, spoken)
-}
+// speaks reports whether a body may say something that is not for the cluster alone: to us, or to UBI.
+func speaks(body []byte) bool { return bytes.Contains(body, ours) || bytes.Contains(body, spoken) }
 
 // listen reads a search that is not planned for what it says to us and to UBI.
 func (s *searching) listen(rawQuery string, body []byte) {
-	if !s.speaks(body) {
+	if !speaks(body) {
 		return
 	}
 	if s.parsed, _ = search.Parse(rawQuery, body); s.parsed != nil {
@@ -62,13 +60,17 @@ func newQueryID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// queryIDs are the ids of the recorded searches of a request, in their order, and a - for each that is not; "" where none is.
+// queryIDs are the ids of a request's searches, in their order, and a - for each of which it cannot be told; "" where that is each. All have
+// one, recorded or not: so an application need not know what is, and its events name a search as it was named to it.
 func (j *journey) queryIDs() string {
 	ids := make([]string, 0, 1)
 	any := false
 	for _, s := range j.searches[:min(len(j.searches), maxDebug)] {
+		if s.queryID == "" {
+			s.queryID = newQueryID()
+		}
 		id := "-"
-		if s.recorded && tellable(s.queryID) {
+		if tellable(s.queryID) && (!s.plugins || s.named) {
 			id, any = s.queryID, true
 		}
 		ids = append(ids, id)
@@ -203,6 +205,7 @@ func (x *exchange) watch(all ...*searching) {
 		if s.recorded || s.ubi != nil {
 			s.identify()
 		}
+		s.plugins = s.ubi != nil && s.ubi.QueryID == "" && s.live.Sink == nil
 	}
 	if !slices.ContainsFunc(all, func(s *searching) bool { return s.recorded }) {
 		return

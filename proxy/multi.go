@@ -52,16 +52,23 @@ func (x *exchange) declineAll() (*http.Response, error) {
 	if err := x.readOurs(); err != nil {
 		return nil, err
 	}
-	if lines, err := search.ParseMulti(x.body); err == nil && x.speaks(x.body) {
-		m, all := &multiple{exchange: x}, x.searches[0]
-		x.query, _ = search.ParseMultiQuery(x.req.URL.RawQuery)
-		x.lines, x.searches = lines, nil
-		for _, line := range lines.Searches {
-			s := x.begin(cmp.Or(line.Indices, all.indices))
-			s.skip(all.reason, all.detail, all.err)
+	lines, err := search.ParseMulti(x.body)
+	if err != nil {
+		return x.pass()
+	}
+	m, all := &multiple{exchange: x, templates: x.endpoint == endpointMultiTemplate}, x.searches[0]
+	x.query, _ = search.ParseMultiQuery(x.req.URL.RawQuery)
+	x.lines, x.searches = lines, nil
+	for _, line := range lines.Searches {
+		s := x.begin(cmp.Or(line.Indices, all.indices))
+		s.skip(all.reason, all.detail, all.err)
+		s.withdraw()
+		if !m.templates {
 			s.listen("", line.Body)
-			m.items = append(m.items, s)
 		}
+		m.items = append(m.items, s)
+	}
+	if speaks(x.body) {
 		x.plain = m.plain
 		x.watch(m.items...)
 	}

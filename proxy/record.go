@@ -32,7 +32,9 @@ type record struct {
 
 	trial      trial
 	recorded   bool                   // what it shows is kept
-	queryID    string                 // "": nobody asks
+	queryID    string                 // "": none was asked for yet
+	plugins    bool                   // a plugin of the cluster's gives it an id, where the search is left to it
+	named      bool                   // the answer's body tells the id that we gave it
 	impression *experiment.Impression // what it showed; nil: nothing that is kept
 	visitor    uint64                 // whoever was shown it
 	searched   uint64                 // the search that it is a page of
@@ -190,7 +192,7 @@ func (j *journey) times() []stageTime {
 // show puts what is told to the client into its answer's headers.
 func (x *exchange) show(h http.Header) {
 	h.Set(headerRerank, x.header())
-	if ids := x.queryIDs(); ids != "" {
+	if ids := x.queryIDs(); ids != "" && (x.lines != nil || !x.endpoint.several()) {
 		h.Set(headerQueryID, ids)
 	}
 	if timing := x.timing(); timing != "" {

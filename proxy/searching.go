@@ -479,6 +479,7 @@ func (s *searching) cut(body []byte, took time.Duration) ([]byte, error) {
 		s.applied = false
 		return nil, fmt.Errorf("splicing the response: %w", err)
 	}
+	s.named = page.QueryID != ""
 	s.see(s.hits, page)
 	if s.order != nil {
 		s.moves = movesOf(page)

@@ -9,9 +9,7 @@ import (
 func (x *exchange) single(indices string) (*http.Response, error) {
 	s := x.begin(indices)
 	if !x.admits(false) || !s.governed() {
-		if x.call.said.off {
-			s.withdraw()
-		}
+		s.withdraw()
 		return s.decline()
 	}
 	if err := x.read(); err != nil {
@@ -41,7 +39,7 @@ func (s *searching) decline() (*http.Response, error) {
 	if err := s.readOurs(); err != nil {
 		return nil, err
 	}
-	if s.speaks(s.body) {
+	if speaks(s.body) {
 		s.listen(s.req.URL.RawQuery, s.body)
 		if s.parsed != nil {
 			s.exchange.plain = s.plain

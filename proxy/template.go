@@ -22,6 +22,7 @@ import (
 func (x *exchange) templated(indices string) (*http.Response, error) {
 	s := x.begin(indices)
 	if !x.admits(false) || !s.governed() {
+		s.withdraw()
 		return x.pass()
 	}
 	if err := x.read(); err != nil {
@@ -58,7 +59,7 @@ func (x *exchange) templated(indices string) (*http.Response, error) {
 func (x *exchange) multiTemplated(indices string) (*http.Response, error) {
 	x.begin(indices) // stands for all of them until they are known
 	if !x.admits(true) {
-		return x.pass()
+		return x.declineAll()
 	}
 	if err := x.read(); err != nil {
 		return nil, err
