@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var ignoreSource = cmpopts.IgnoreUnexported(Config{})
+var ignoreSource = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Prefix{})}
 
 func environment(name string) (string, bool) {
 	v, ok := map[string]string{
@@ -124,6 +125,8 @@ func TestBadFiles(t *testing.T) {
 		"experiment_unit_key": `experiments[0].unit[0].headr: is not a key|did you mean "header"?`,
 		"experiment_variants": `experiments[0].variants: must have keys and values, not be a list`,
 		"events_sink":         `events.sink: does not know "kafka"|it may be auto, file`,
+		"events_proxies":      `events.trusted_proxies[1]: must be an address or a network such as 10.0.0.0/8, not "balancer"`,
+		"events_first":        `events.unknown: does not know "refuse"|it may be keep, drop`,
 		"events_implicit":     `events.implicit[0]: does not know "clik"|it may be get, page`,
 		"experiment_horizon":  `experiments[0].horizon: must be above 0|such as 24h`,
 		"guard_zero":          `experiments[0].guards: must be above 0, each of them|force: true passes over them`,
@@ -226,7 +229,7 @@ func TestEverything(t *testing.T) {
 		Inference: map[string]string{"my-reranker": "large", "*": "small"},
 		Events: Events{
 			Sink: "both", Directory: "/var/lib/rerankd/events", APIKey: "0123", Queries: "hash", Clients: "drop", Objects: "hash", Salt: "0123456789abcdef",
-			Origins: []string{"https://shop.example"}, Rate: 500, Implicit: []string{"get", "page", "reformulation"},
+			Origins: []string{"https://shop.example"}, Rate: 500, TrustedProxies: []Network{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}}, Unknown: "drop", Implicit: []string{"get", "page", "reformulation"},
 			Window: Duration(time.Hour), Proxy: true,
 		},
 		Rerank: Off,

@@ -19,7 +19,7 @@ func Default() Config {
 			Probe: Duration(5 * time.Second),
 		},
 		Models: map[string]Model{"small": {Source: "embedded"}},
-		Events: Events{Sink: SinkAuto, Queries: "keep", Clients: "keep", Objects: "keep", Rate: 20, Window: Duration(30 * time.Minute)},
+		Events: Events{Sink: SinkAuto, Queries: "keep", Clients: "keep", Objects: "keep", Rate: 20, FirstPosition: 1, Unknown: "keep", Window: Duration(30 * time.Minute)},
 		Rerank: On,
 		Limits: Limits{
 			Request:  1 << 20,

@@ -133,6 +133,14 @@ type Events struct {
 	// Rate is the events a second that one client id may send; one address may send ten times as many, and all together a hundred times. An
 	// application's server that sends those of all its users may want a higher one. Default 20.
 	Rate int `yaml:"rate"`
+	// TrustedProxies are the networks and addresses of the load balancers before rerankd: in what they say of where a request comes from
+	// (X-Forwarded-For), the last address that is none of theirs is the client's. Default: none, so that an address is that of the connection.
+	TrustedProxies []Network `yaml:"trusted_proxies"`
+	// FirstPosition is what applications call the first place of a list in their events: 1 (the default) or 0.
+	FirstPosition int `yaml:"first_position"`
+	// Unknown says what is done with what belongs to no search that this copy has shown within an hour or two: keep (the default: another
+	// copy may have shown it), or drop.
+	Unknown string `yaml:"unknown"`
 	// Implicit are signs that a hit was of use, taken from the traffic: get, its document is fetched by its id; page, the next page is asked
 	// for; reformulation, other words are searched for within 30 s. Default: none.
 	Implicit []string `yaml:"implicit"`
@@ -264,6 +272,10 @@ func (e Events) validate(k *checker) {
 	}
 	for i, s := range e.Implicit {
 		k.among(fmt.Sprintf("events.implicit[%d]", i), s, "get", "page", "reformulation")
+	}
+	k.among("events.unknown", e.Unknown, "keep", "drop")
+	if e.FirstPosition != 0 && e.FirstPosition != 1 {
+		k.add("events.first_position", "must be 1 or 0")
 	}
 	if e.Rate < 1 {
 		k.add("events.rate", "must be at least 1 event a second")

@@ -32,6 +32,9 @@ type Observation struct {
 	Remembered bool            // the order is one that was shown before
 	Moves      Moves           // the zero Moves where it was not applied
 
+	Experiment string // "": it is in none
+	Variant    string // as experiment.Label has it; "" in the shadow, and where the search is out, its client having said how to answer
+
 	Cluster  time.Duration // waiting for the cluster
 	Widening time.Duration // making the request for the window
 	Ranking  time.Duration // from the last byte of the cluster's answer to the order
@@ -50,7 +53,7 @@ func (h *Handler) observe(j *journey, status int) {
 			Time: now, Endpoint: string(j.endpoint), Search: i + 1, Searches: len(j.searches),
 			Indices: s.indices, Rule: s.rule, Words: s.words, Status: status,
 			Outcome: j.outcome(s), Reason: s.reason, Detail: s.detail,
-			Stages: s.stages, Remembered: s.remembered, Moves: s.moves,
+			Stages: s.stages, Remembered: s.remembered, Moves: s.moves, Experiment: s.trial.experiment, Variant: s.trial.variant,
 			Cluster: j.cluster, Widening: j.widening, Ranking: j.ranking, Splicing: j.splicing, Total: j.total,
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/ubi"
@@ -21,10 +23,23 @@ type intake struct {
 
 func newIntake(p *program) *intake { return &intake{p: p} }
 
-// open begins to take in so many events a second of each, and a hundred times as many of all. Which pages may send from a browser is said by
-// each configuration.
-func (i *intake) open(rate int) {
-	i.handler.Store(ubi.New(ubi.Options{Sink: stores{i.p}, Rate: float64(rate), Total: 100 * float64(rate)}, i.p.registry))
+// open begins to take in events, of all a hundred times as many as of each client. Which pages may send from a browser is said by each
+// configuration.
+func (i *intake) open(e config.Events) {
+	o := ubi.Options{Sink: stores{i.p}, Rate: float64(e.Rate), Total: 100 * float64(e.Rate), Strict: e.Unknown == "drop", ZeroBased: e.FirstPosition == 0}
+	if len(e.TrustedProxies) > 0 {
+		o.Address = forwarded(e.TrustedProxies)
+	}
+	i.handler.Store(ubi.New(o, i.p.registry))
+}
+
+// forwarded finds where a request comes from that passed through proxies.
+func forwarded(trusted []config.Network) func(*http.Request) string {
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, n := range trusted {
+		options = append(options, echo.TrustIPRange(n.IPNet()))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
 }
 
 // Keep notes that a page was shown, so that events on it are known to belong to something.

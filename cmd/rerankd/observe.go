@@ -21,6 +21,7 @@ func (o observer) Observe(seen proxy.Observation) {
 		Time: seen.Time, Endpoint: seen.Endpoint, Search: seen.Search, Searches: seen.Searches,
 		Indices: seen.Indices, Rule: seen.Rule, Status: seen.Status,
 		Outcome: seen.Outcome, Reason: string(seen.Reason), Known: seen.Remembered,
+		Experiment: seen.Experiment, Variant: seen.Variant,
 		Hits: seen.Moves.Hits, Moved: seen.Moves.Moved, Climb: seen.Moves.Climb,
 		Cluster: seen.Cluster, Widening: seen.Widening, Ranking: seen.Ranking, Splicing: seen.Splicing, Total: seen.Total,
 	}

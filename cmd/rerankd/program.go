@@ -106,7 +106,7 @@ func newProgram(e *environment, logger *slog.Logger, recent *admin.Recent) *prog
 
 // start assembles the first configuration and makes the handler. Nothing is left open where it fails.
 func (p *program) start(ctx context.Context, c *config.Config) error {
-	p.events.open(c.Events.Rate)
+	p.events.open(c.Events)
 	a, err := p.assemble(ctx, c, nil)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -128,6 +129,9 @@ func (s *service) reload(ctx context.Context, load func() (*config.Config, error
 			{"limits.connections", c.Limits.Connections != running.Limits.Connections},
 			{"log.format", c.Log.Format != running.Log.Format},
 			{"events.rate", c.Events.Rate != running.Events.Rate},
+			{"events.trusted_proxies", !slices.Equal(c.Events.TrustedProxies, running.Events.TrustedProxies)},
+			{"events.first_position", c.Events.FirstPosition != running.Events.FirstPosition},
+			{"events.unknown", c.Events.Unknown != running.Events.Unknown},
 		} {
 			if at.changed {
 				s.logger.Warn("takes effect at the next start", "key", at.key)

@@ -41,9 +41,13 @@ type Search struct {
 	Window   int    // hits offered to the first of them
 	Scored   int    // of them, those that it read
 	Known    bool   // the order is one that was shown before
-	Hits     int    // on the page
-	Moved    int    // of them, those that the cluster had elsewhere
-	Climb    int    // places of the one that rose most
+
+	Experiment string // "": it is in none
+	Variant    string // "": in the shadow, or out
+
+	Hits  int // on the page
+	Moved int // of them, those that the cluster had elsewhere
+	Climb int // places of the one that rose most
 
 	Cluster, Widening, Tokenising, Ranking, Splicing, Total time.Duration
 }

@@ -29,7 +29,7 @@ type watching struct {
 	Minutes int
 	Ranges  []viewLink
 	Outcome string // "": all
-	Text    string // within words, indices, rule or reason
+	Text    string // within words, indices, rule, reason, experiment or variant
 	Words   bool   // they are kept
 	Rows    []row
 	Last    uint64 // the number of the last search
@@ -116,7 +116,7 @@ func (p *watching) wants(s *Search) bool {
 		return true
 	}
 	text := strings.ToLower(p.Text)
-	for _, in := range []string{s.Words, s.Indices, s.Rule, s.Reason} {
+	for _, in := range []string{s.Words, s.Indices, s.Rule, s.Reason, s.Experiment, s.Variant} {
 		if strings.Contains(strings.ToLower(in), text) {
 			return true
 		}

@@ -132,6 +132,7 @@ func TestLivePage(t *testing.T) {
 	s := applied(time.Now(), `<b>red</b> shoes`)
 	l.Observe(s)
 	sorted := applied(time.Now(), "boots")
+	sorted.Experiment, sorted.Variant = "small-vs-large", "large"
 	sorted.Outcome, sorted.Reason, sorted.Detail, sorted.Moved, sorted.Climb, sorted.Ranking = "skipped", "sort", "by price", 0, 0, 0
 	l.Observe(sorted)
 
@@ -147,6 +148,10 @@ func TestLivePage(t *testing.T) {
 	}
 	expect(t, page, `data-feed="/live/feed?minutes=60&amp;outcome=skipped"`)
 	expect(t, ask(t, h, "GET", "/live?q=SORT", "").Body.String(), "boots")
+	expect(t, page, `<td>large <small>small-vs-large</small></td>`)
+	if page := ask(t, h, "GET", "/live?q=large", "").Body.String(); strings.Contains(page, "shoes") || !strings.Contains(page, "boots") {
+		t.Errorf("of a variant got %s", page)
+	}
 	expect(t, ask(t, h, "GET", "/live?q=nothing", "").Body.String(), "No search of late is like that.")
 	expect(t, ask(t, h, "GET", "/live?minutes=x&outcome=x", "").Body.String(), "boots", "shoes")
 	words = false
