@@ -106,9 +106,7 @@ func check(ctx context.Context, e *environment, o checkOptions) error {
 		return err
 	}
 	if o.json {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
+		err = printJSON(e.stdout, report)
 	} else {
 		err = report.print(e.stdout)
 	}

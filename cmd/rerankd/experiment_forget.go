@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -82,7 +81,7 @@ func (o forgetOptions) forget(ctx context.Context, e *environment, files []strin
 		done.Cluster = &n
 	}
 	if o.json {
-		return json.NewEncoder(e.stdout).Encode(done)
+		return printJSON(e.stdout, done)
 	}
 	return done.print(e)
 }

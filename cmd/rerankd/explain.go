@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,9 +66,7 @@ application's _search, and the words are looked for in its params.`,
 				return fmt.Errorf("reading the search: %w", err)
 			}
 			if asJSON {
-				enc := json.NewEncoder(e.stdout)
-				enc.SetIndent("", "  ")
-				return enc.Encode(x)
+				return printJSON(e.stdout, x)
 			}
 			return x.print(e.stdout)
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -114,9 +113,7 @@ func modelBench(ctx context.Context, e *environment, o modelBenchOptions, source
 		report.Windows[budget.String()] = cost.Window(budget, report.Typical.Tokens)
 	}
 	if o.json {
-		encoder := json.NewEncoder(e.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+		return printJSON(e.stdout, report)
 	}
 	return report.print(e)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -25,7 +24,7 @@ func newVersionCmd(e *environment) *cobra.Command {
 				v["model"] = fmt.Sprintf("%s %s sha256:%s", f.Name, f.Precision, f.Digest)
 			}
 			if asJSON {
-				return json.NewEncoder(e.stdout).Encode(v)
+				return printJSON(e.stdout, v)
 			}
 			t := newTable()
 			for _, name := range []string{"rerankd", "go", "onnxruntime", "tokenizers", "model"} {
