@@ -225,7 +225,7 @@ func TestSimulatedPower(t *testing.T) {
 		name          string
 		treated       float64
 		users, fellow int // people in an experiment: of a split, and interleaved
-	}{{"a little better", 0.7, 36000, 5000}, {"better", 0.4, 14000, 1200}, {"much better", 0, 9000, 500}, {"worse", 2, 2000, 500}}
+	}{{"a little better", 0.6, 44000, 4000}, {"better", 0.4, 14000, 1200}, {"much better", 0, 9000, 500}, {"worse", 2, 2000, 500}}
 	for _, w := range worlds {
 		splitting := math.Inf(1)
 		for _, interleave := range []bool{false, true} {
