@@ -133,7 +133,7 @@ func evaluate(ctx context.Context, e *environment, o *evalOptions) error {
 		return err
 	}
 	defer close()
-	progress := newEvalProgress(ctx, e.stderr, len(plan.queries))
+	progress := newMeter(ctx, e.stderr, len(plan.queries), "queries", "asked")
 	trials, err := plan.ask(ctx, arms, o, progress)
 	progress.end()
 	if err != nil {

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,26 +21,89 @@ import (
 	"github.com/rerankd/rerankd/rerank/eval"
 )
 
-// An exporting cluster keeps what is written to its indices as an export of them has it: a document on each line.
-type exporting struct{ queries, events bytes.Buffer }
+// An exporting cluster keeps what is written to its indices as an export of them has it, a document on each line, and can be read as of a point
+// in time.
+type exporting struct {
+	queries, events bytes.Buffer
+	denied          bool // nobody may read it
+}
+
+func (x *exporting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch index, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); {
+	case x.denied:
+		w.WriteHeader(http.StatusForbidden)
+	case r.URL.Path == "/_bulk":
+		x.bulk(w, r.Body)
+	case strings.HasSuffix(r.URL.Path, "/_count"):
+		fmt.Fprintf(w, `{"count":%d}`, len(x.documents(index)))
+	case strings.HasSuffix(r.URL.Path, "/_pit"):
+		fmt.Fprintf(w, `{"id":%q}`, index)
+	case r.URL.Path == "/_search":
+		x.search(w, r.Body)
+	default:
+		io.WriteString(w, "{}")
+	}
+}
+
+func (x *exporting) bulk(w io.Writer, body io.Reader) {
+	var items []string
+	lines := bufio.NewScanner(body)
+	for lines.Buffer(nil, 16<<20); lines.Scan(); {
+		to := &x.events
+		if strings.Contains(lines.Text(), `"ubi_queries"`) {
+			to = &x.queries
+		}
+		lines.Scan()
+		to.Write(append(lines.Bytes(), '\n'))
+		items = append(items, `{"create":{"status":201}}`)
+	}
+	fmt.Fprintf(w, `{"errors":false,"items":[%s]}`, strings.Join(items, ","))
+}
+
+// documents are those of an index that are no impressions of a single hit, in order, each as a hit.
+func (x *exporting) documents(index string) (hits []string) {
+	from := map[string]*bytes.Buffer{"ubi_queries": &x.queries, "ubi_events": &x.events}[index]
+	type document struct{ Timestamp, QueryID, text string }
+	var all []document
+	for line := range bytes.Lines(from.Bytes()) {
+		var d struct {
+			Timestamp string `json:"timestamp"`
+			QueryID   string `json:"query_id"`
+			Action    string `json:"action_name"`
+		}
+		if json.Unmarshal(line, &d) == nil && d.Action != "impression" {
+			all = append(all, document{d.Timestamp, d.QueryID, string(line)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b document) int {
+		return cmp.Or(strings.Compare(a.Timestamp, b.Timestamp), strings.Compare(a.QueryID, b.QueryID))
+	})
+	for i, d := range all {
+		hits = append(hits, fmt.Sprintf(`{"_source":%s,"sort":[%d]}`, d.text, i))
+	}
+	return hits
+}
+
+func (x *exporting) search(w io.Writer, body io.Reader) {
+	var asked struct {
+		Size  int
+		Pit   struct{ ID string }
+		After []int `json:"search_after"`
+	}
+	if err := json.NewDecoder(body).Decode(&asked); err != nil {
+		return
+	}
+	hits := x.documents(asked.Pit.ID)
+	if len(asked.After) > 0 {
+		hits = hits[asked.After[0]+1:]
+	}
+	fmt.Fprintf(w, `{"hits":{"hits":[%s]}}`, strings.Join(hits[:min(asked.Size, len(hits))], ","))
+}
 
 func (x *exporting) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer := `{}`
-	if r.URL.Path == "/_bulk" {
-		var items []string
-		lines := bufio.NewScanner(r.Body)
-		for lines.Buffer(nil, 16<<20); lines.Scan(); {
-			to := &x.events
-			if strings.Contains(lines.Text(), `"ubi_queries"`) {
-				to = &x.queries
-			}
-			lines.Scan()
-			to.Write(append(lines.Bytes(), '\n'))
-			items = append(items, `{"create":{"status":201}}`)
-		}
-		answer = `{"errors":false,"items":[` + strings.Join(items, ",") + `]}`
-	}
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, r)
+	return w.Result(), nil
 }
 
 // export is what a cluster has of people who searched.

@@ -9,10 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rerankd/rerankd/rerank/eval"
@@ -26,7 +23,7 @@ const failuresInARow = 20
 
 // ask searches for every query in every way, until ctx ends. The ways take turns in being the first, so that none finds the cluster's
 // caches warmed by another more often than the other way round. An error is one that every search would have.
-func (p *evalPlan) ask(ctx context.Context, arms []*arm, o *evalOptions, progress *evalProgress) (trials, error) {
+func (p *evalPlan) ask(ctx context.Context, arms []*arm, o *evalOptions, progress *meter) (trials, error) {
 	done := make(trials, len(p.queries))
 	var mu sync.Mutex
 	failures := 0
@@ -56,7 +53,7 @@ func (p *evalPlan) ask(ctx context.Context, arms []*arm, o *evalOptions, progres
 					return fmt.Errorf("%d searches in a row failed, the last one: %w", failures, x.err)
 				}
 			}
-			progress.add()
+			progress.add(1)
 			return nil
 		})
 	}
@@ -146,50 +143,6 @@ func writeFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return f.Close()
-}
-
-// evalProgress shows on a terminal how many queries have been asked, and elsewhere says so every half minute.
-type evalProgress struct {
-	out     io.Writer
-	bars    *mpb.Progress // nil where out is no terminal
-	bar     *mpb.Bar
-	queries int
-
-	done int // used where there is no bar
-	said time.Time
-	last time.Time
-}
-
-func newEvalProgress(ctx context.Context, out io.Writer, queries int) *evalProgress {
-	p := &evalProgress{out: out, queries: queries, said: time.Now(), last: time.Now()}
-	if isTerminal(out) {
-		p.bars = mpb.NewWithContext(ctx, mpb.WithOutput(out), mpb.WithWidth(32))
-		p.bar = p.bars.New(int64(queries), mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
-			mpb.PrependDecorators(decor.Name("  searching")),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d of %d queries"), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
-	}
-	return p
-}
-
-// add is called of every query, one call at a time.
-func (p *evalProgress) add() {
-	p.done++
-	switch {
-	case p.bar != nil:
-		p.bar.EwmaIncrement(time.Since(p.last))
-		p.last = time.Now()
-	case time.Since(p.said) > 30*time.Second:
-		p.said = time.Now()
-		fmt.Fprintf(p.out, "%d of %s asked\n", p.done, queryCount(p.queries))
-	}
-}
-
-// end takes the bar away.
-func (p *evalProgress) end() {
-	if p.bars != nil {
-		p.bar.Abort(true)
-		p.bars.Wait()
-	}
 }
 
 func queryCount(n int) string {

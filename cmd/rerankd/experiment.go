@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,10 +31,13 @@ func newExperimentCmd(e *environment) *cobra.Command {
 func newExperimentReportCmd(e *environment) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report FILE...",
+		Use:   "report [FILE...] [--cluster URL | -c FILE]",
 		Short: "Say which variant is better, how sure that is, and what is wrong with the data",
 		Long: `Reads the files of records that rerankd keeps of an experiment, those of all copies of the
 program together, plain or compressed by gzip, and compares the variants. - is standard input.
+With --cluster it reads the cluster's UBI indices, to which all copies write (events.sink:
+cluster), page by page as of one moment; with a configuration, what that says is kept, and by
+its limits.
 
 You may look at any time, and stop when you like: the intervals hold at all times at once.
 A client, or whatever else the variants stick to, counts once, by the clicks on its searches
@@ -39,16 +45,21 @@ of its first hours (--horizon) within a while after each (--window). Until both 
 does not count yet.
 
 docs/experiments.md says what each number means, and how it is come by.`,
-		Example: `  rerankd experiment report /var/lib/rerankd/experiments/*
+		Example: `  rerankd experiment report /var/lib/rerankd/events/*
   rerankd experiment report a.jsonl b.jsonl.gz --experiment reranked-vs-lexical --aa
+  rerankd experiment report --cluster https://127.0.0.1:9200 --user reader:secret
+  rerankd experiment report -c rerankd.yaml --experiment reranked-vs-lexical
   rerankd experiment report *.jsonl --json | jq .verdict`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("%s takes the files with the records, and got none", cmd.CommandPath()), "the configuration says where they are kept"}
+			if len(args) == 0 && !o.given() {
+				return usageError{fmt.Errorf("%s takes the files with the records, and got none", cmd.CommandPath()), "the configuration says where they are kept: -c rerankd.yaml; --cluster URL reads them from a cluster"}
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return reportExperiment(e, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.said = cmd.Flags().Changed
+			return reportExperiment(cmd.Context(), e, o, args)
+		},
 	}
 	f, usual := cmd.Flags(), config.DefaultExperiment()
 	f.StringVarP(&o.Experiment, "experiment", "e", "", "the experiment's name, where the files have several")
@@ -59,20 +70,23 @@ docs/experiments.md says what each number means, and how it is come by.`,
 	f.DurationVar(&o.Guards.Slower, "latency", time.Duration(usual.Guards.Latency), "the guard for latency: what the 95th percentile may be over the control's")
 	f.Float64Var(&o.empty, "zero-results", float64(usual.Guards.ZeroResults), "the guard for zero results: percent of searches that may be without hits, over the control's")
 	f.Float64Var(&o.faults, "errors", float64(usual.Guards.Errors), "the guard for errors: percent of searches that may fail to be ranked, over the control's")
+	o.recordsOptions.flags(cmd)
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
 }
 
 type reportOptions struct {
+	recordsOptions
 	verdict.Options
 	effect, empty, faults float64 // in percent
 	aa, json              bool
+	said                  func(flag string) bool // on the command line
 }
 
 // halves is how often the control is compared with itself.
 const halves = 200
 
-func reportExperiment(e *environment, o reportOptions, files []string) error {
+func reportExperiment(ctx context.Context, e *environment, o reportOptions, files []string) error {
 	switch {
 	case o.Window <= 0 || o.Horizon <= 0:
 		return usageError{errors.New("--window and --horizon are durations above 0"), "such as --window 30m --horizon 24h"}
@@ -86,6 +100,33 @@ func reportExperiment(e *environment, o reportOptions, files []string) error {
 		o.Halves = halves
 	}
 	var records verdict.Records
+	if o.given() {
+		s, c, close, err := o.open(e)
+		if err != nil {
+			return err
+		}
+		defer close()
+		o.as(c)
+		file, cluster := c.Kept()
+		switch {
+		case o.cluster != "":
+			file, cluster = false, true
+		case len(files) > 0:
+			file, cluster = false, false
+		case !cluster: // where nothing is kept any more, what was is still there
+			file = true
+		}
+		if file {
+			if files, err = keptFiles(e, c); err != nil {
+				return err
+			}
+		}
+		if cluster {
+			if err := readCluster(ctx, e, s, &records); err != nil {
+				return err
+			}
+		}
+	}
 	for _, name := range files {
 		if err := readRecords(e, &records, name); err != nil {
 			return err
@@ -106,6 +147,52 @@ func reportExperiment(e *environment, o reportOptions, files []string) error {
 		return printJSON(e.stdout, report)
 	}
 	return printReport(e.stdout, report)
+}
+
+// as takes the limits of the configuration's experiment, where the command line does not say others.
+func (o *reportOptions) as(c *config.Config) {
+	if !o.said("window") {
+		o.Window = time.Duration(c.Events.Window)
+	}
+	i := slices.IndexFunc(c.Experiments, func(x config.Experiment) bool {
+		return x.Name == o.Experiment || o.Experiment == "" && len(c.Experiments) == 1
+	})
+	if i < 0 {
+		return
+	}
+	x := c.Experiments[i]
+	o.Experiment = x.Name
+	guards := guardsOf(x.Guards)
+	if !o.said("horizon") {
+		o.Horizon = time.Duration(x.Horizon)
+	}
+	if !o.said("latency") {
+		o.Guards.Slower = guards.Slower
+	}
+	if !o.said("zero-results") {
+		o.Guards.Empty = guards.Empty
+	}
+	if !o.said("errors") {
+		o.Guards.Faults = guards.Faults
+	}
+	o.Guards.Searches = guards.Searches
+}
+
+// keptFiles are those of the directory that a configuration has records kept in.
+func keptFiles(e *environment, c *config.Config) ([]string, error) {
+	directory := cmp.Or(c.Events.Directory, eventsDirectory(e.lookup))
+	files, err := recordFiles(directory)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, hintedError{fmt.Errorf("there are no records in %s", directory), "other copies of rerankd write elsewhere: name their files"}
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.path
+	}
+	return names, nil
 }
 
 func readRecords(e *environment, records *verdict.Records, name string) error {

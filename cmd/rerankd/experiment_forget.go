@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -31,23 +29,21 @@ file with the salt they were hashed with; without it they cannot be found.
 Each file is written anew beside itself and then replaced at once. A rerankd that writes to
 it waits meanwhile, and no record of others is lost. Give all files of all copies in one
 call: an event may stand in another file than the search that it belongs to.`,
-		Example: `  rerankd experiment forget --client 7ae52966 /var/lib/rerankd/experiments/*.jsonl
-  rerankd experiment forget --client 7ae52966 --salt-file salt --cluster https://reader:secret@127.0.0.1:9200`,
+		Example: `  rerankd experiment forget --client 7ae52966 /var/lib/rerankd/events/*.jsonl
+  rerankd experiment forget --client 7ae52966 --salt-file salt --cluster https://127.0.0.1:9200 --user admin:secret`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.forget(cmd.Context(), e, args) },
 	}
 	cmd.Flags().StringVar(&o.client, "client", "", "the client's id")
 	cmd.Flags().StringVar(&o.salt, "salt-file", "", "file with the salt of the configuration, where ids are hashed")
-	cmd.Flags().StringVar(&o.cluster, "cluster", "", "URL of a cluster, with user and password where it asks for them")
-	cmd.Flags().StringVar(&o.queries, "queries-index", "ubi_queries", "the cluster's index of queries")
-	cmd.Flags().StringVar(&o.events, "events-index", "ubi_events", "the cluster's index of events")
+	o.recordsOptions.flags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
 
 type forgetOptions struct {
-	client, salt             string
-	cluster, queries, events string
-	json                     bool
+	recordsOptions
+	client, salt string
+	json         bool
 }
 
 // forgotten is what is printed as JSON.
@@ -60,7 +56,7 @@ func (o forgetOptions) forget(ctx context.Context, e *environment, files []strin
 	switch {
 	case o.client == "":
 		return usageError{errors.New("no client is named"), "--client takes the id that the application sends as ext.ubi.client_id"}
-	case len(files) == 0 && o.cluster == "":
+	case len(files) == 0 && !o.given():
 		return usageError{errors.New("there is nothing to forget it in"), "name the files of records, or a cluster by --cluster"}
 	}
 	salt, err := o.readSalt()
@@ -73,8 +69,8 @@ func (o forgetOptions) forget(ctx context.Context, e *environment, files []strin
 			return err
 		}
 	}
-	if o.cluster != "" {
-		n, err := o.forgetInCluster(ctx, salt)
+	if o.given() {
+		n, err := o.forgetInCluster(ctx, e, salt)
 		if err != nil {
 			return err
 		}
@@ -97,29 +93,14 @@ func (o forgetOptions) readSalt() ([]byte, error) {
 	return []byte(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")), nil // as the configuration reads it
 }
 
-func (o forgetOptions) forgetInCluster(ctx context.Context, salt []byte) (int, error) {
-	at, err := url.Parse(o.cluster)
-	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
-		return 0, usageError{errors.New("--cluster is no URL"), "write it as https://127.0.0.1:9200"}
+func (o forgetOptions) forgetInCluster(ctx context.Context, e *environment, salt []byte) (int, error) {
+	in, _, close, err := o.open(e)
+	if err != nil {
+		return 0, err
 	}
-	transport := http.RoundTripper(http.DefaultTransport)
-	if at.User != nil {
-		transport = asUser{transport, at.User}
-	}
-	return sink.ForgetInCluster(ctx, at, transport, o.queries, o.events, o.client, salt)
-}
-
-// asUser sends requests with a user's name and password.
-type asUser struct {
-	http.RoundTripper
-	user *url.Userinfo
-}
-
-func (t asUser) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	password, _ := t.user.Password()
-	r.SetBasicAuth(t.user.Username(), password)
-	return t.RoundTripper.RoundTrip(r)
+	defer close()
+	n, err := sink.ForgetInCluster(ctx, in.URL, in.Transport, o.queries, o.events, o.client, salt)
+	return n, recordsError(err)
 }
 
 func (f forgotten) print(e *environment) error {

@@ -33,7 +33,7 @@ func TestForgetInACluster(t *testing.T) {
 	}))
 	defer server.Close()
 	var stdout, stderr bytes.Buffer
-	e := &environment{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr}
+	e := &environment{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, lookup: func(string) (string, bool) { return "", false }}
 	run := func(cluster string) int {
 		return e.run(t.Context(), []string{"experiment", "forget", "--client", "mallory", "--queries-index", "q", "--cluster", cluster})
 	}

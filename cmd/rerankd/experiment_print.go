@@ -267,7 +267,14 @@ func (p *reportPage) ratios(of []verdict.Ratio) {
 // sources say where the numbers come from, and what was left out.
 func (p *reportPage) sources(r *verdict.Report) {
 	n := func(x int) string { return verdict.Number(float64(x)) }
-	read := fmt.Sprintf("%s: %s impressions, %s events, %s shadows", count(r.Read.Files, "file"), n(r.Read.Impressions), n(r.Read.Events), n(r.Read.Shadows))
+	from := []string{}
+	if r.Read.Files > 0 || r.Read.Indices == 0 {
+		from = append(from, count(r.Read.Files, "file"))
+	}
+	if r.Read.Indices > 0 {
+		from = append(from, "the cluster")
+	}
+	read := fmt.Sprintf("%s: %s impressions, %s events, %s shadows", strings.Join(from, " and "), n(r.Read.Impressions), n(r.Read.Events), n(r.Read.Shadows))
 	read += parts("; left out: ", part{r.Read.Unknown, "of an unknown kind"}, part{r.Read.Damaged, "damaged"}, part{r.Read.Torn, "torn at the end"})
 	if r.Read.Example != "" {
 		read += " (the first damaged: " + r.Read.Example + ")"

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -220,28 +219,11 @@ func (p *program) openSinks(c *config.Config, cluster http.RoundTripper, cluster
 		key := key
 		key.cluster = clusterKey + " " + string(c.Events.APIKey)
 		open("events.sink", key, func() (recordSink, error) {
-			o := sink.ClusterOptions{
-				URL: &url.URL{Scheme: "http", Host: "cluster"}, Transport: cluster, Privacy: privacy, Counter: p.records, Logger: p.logger,
-			}
-			if c.Events.APIKey != "" {
-				o.Transport = keyed{cluster, string(c.Events.APIKey)}
-			}
-			return sink.NewCluster(o)
+			to := recordsIn(c, cluster)
+			return sink.NewCluster(sink.ClusterOptions{URL: to.URL, Transport: to.Transport, Privacy: privacy, Counter: p.records, Logger: p.logger})
 		})
 	}
 	return sinks, releases, err
-}
-
-// keyed sends requests with an API key.
-type keyed struct {
-	http.RoundTripper
-	key string
-}
-
-func (k keyed) RoundTrip(req *http.Request) (*http.Response, error) {
-	req = req.Clone(req.Context())
-	req.Header.Set("Authorization", "ApiKey "+k.key)
-	return k.RoundTripper.RoundTrip(req)
 }
 
 // experimentsStatus is what /status says of the experiments.

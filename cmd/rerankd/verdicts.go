@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rerankd/rerankd/config"
 	"github.com/rerankd/rerankd/proxy/admin"
+	"github.com/rerankd/rerankd/proxy/experiment/sink"
 	"github.com/rerankd/rerankd/proxy/experiment/verdict"
 	"github.com/rerankd/rerankd/rerank/schedule"
 )
@@ -39,9 +41,10 @@ const (
 	halvedUnits  = 2_000_000
 )
 
-// verdicts makes reports of the records in this program's directory, for pages: one at a time, and each for a while.
+// verdicts makes reports of the records in this program's directory, or in the cluster where they are there alone, for pages: one at a time, and
+// each for a while.
 type verdicts struct {
-	configuration func() *config.Config // nil: there is none yet
+	configuration func() (*config.Config, http.RoundTripper) // and its cluster; nil: there is none yet
 	lookup        func(string) (string, bool)
 	most          int64 // bytes, mostRead
 
@@ -51,9 +54,9 @@ type verdicts struct {
 
 // A reading is what a report is made of and how.
 type reading struct {
-	directory string
-	cluster   bool
-	noise     bool // with an A/A comparison
+	directory string // "": it is read from the cluster
+	cluster   string // its URL, where records are kept there, too or alone
+	noise     bool   // with an A/A comparison
 	options   verdict.Options
 }
 
@@ -68,11 +71,11 @@ var _ admin.Reporter = (*verdicts)(nil)
 
 func newVerdicts(p *program) *verdicts {
 	return &verdicts{
-		configuration: func() *config.Config {
+		configuration: func() (*config.Config, http.RoundTripper) {
 			if s := p.now.Load(); s != nil {
-				return s.config
+				return s.config, s.backend
 			}
-			return nil
+			return nil, nil
 		},
 		lookup: p.lookup, most: mostRead, turn: make(chan struct{}, 1), kept: map[reading]made{},
 	}
@@ -80,7 +83,7 @@ func newVerdicts(p *program) *verdicts {
 
 // Report is part of [admin.Reporter].
 func (v *verdicts) Report(ctx context.Context, name string, noise bool) (*admin.Reported, error) {
-	c := v.configuration()
+	c, cluster := v.configuration()
 	if c == nil {
 		return nil, errors.New("the models are still being loaded")
 	}
@@ -100,7 +103,7 @@ func (v *verdicts) Report(ctx context.Context, name string, noise bool) (*admin.
 	go func() {
 		defer close(done)
 		schedule.StandBack() // behind the threads that forward
-		reported, err = v.report(ctx, r)
+		reported, err = v.report(ctx, r, recordsIn(c, cluster))
 	}()
 	<-done // which is soon where ctx is over
 	return reported, err
@@ -110,7 +113,10 @@ func (v *verdicts) Report(ctx context.Context, name string, noise bool) (*admin.
 func (v *verdicts) reading(c *config.Config, name string) reading {
 	r := reading{options: verdict.Options{Experiment: name, Window: time.Duration(c.Events.Window)}}
 	file, cluster := c.Kept()
-	if r.cluster = cluster; file || !cluster { // where nothing is kept any more, what was is still there
+	if cluster {
+		r.cluster = strings.Join(c.Cluster.URLs, ",")
+	}
+	if file || !cluster { // where nothing is kept any more, what was is still there
 		r.directory = cmp.Or(c.Events.Directory, eventsDirectory(v.lookup))
 	}
 	if i := slices.IndexFunc(c.Experiments, func(e config.Experiment) bool { return e.Name == name }); i >= 0 {
@@ -120,16 +126,16 @@ func (v *verdicts) reading(c *config.Config, name string) reading {
 }
 
 // report is one that is kept, or made now.
-func (v *verdicts) report(ctx context.Context, r reading) (*admin.Reported, error) {
+func (v *verdicts) report(ctx context.Context, r reading, cluster sink.ClusterSource) (*admin.Reported, error) {
 	files, err := recordFiles(r.directory)
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := v.kept[r]; ok && (time.Now().Before(m.until) || slices.Equal(m.files, files)) {
+	if m, ok := v.kept[r]; ok && (time.Now().Before(m.until) || r.directory != "" && slices.Equal(m.files, files)) {
 		return m.Reported, nil
 	}
 	began := time.Now()
-	reported, err := v.read(ctx, r, files)
+	reported, err := v.read(ctx, r, files, cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -141,29 +147,21 @@ func (v *verdicts) report(ctx context.Context, r reading) (*admin.Reported, erro
 	return reported, nil
 }
 
-func (v *verdicts) read(ctx context.Context, r reading, files []recordFile) (*admin.Reported, error) {
-	reported := &admin.Reported{Records: admin.Records{Directory: r.directory, Cluster: r.cluster, Files: len(files), Sample: 1, Read: time.Now(), Command: command(r, files)}}
-	copies := map[string]bool{}
-	var text int64
-	for _, f := range files {
-		copies[f.writer()] = true
-		reported.Records.Bytes += f.size
-		text += f.text()
-	}
-	reported.Records.Copies = len(copies)
+func (v *verdicts) read(ctx context.Context, r reading, files []recordFile, cluster sink.ClusterSource) (*admin.Reported, error) {
+	reported := &admin.Reported{Records: admin.Records{Directory: r.directory, Cluster: r.cluster != "", Files: len(files), Sample: 1, Read: time.Now(), Command: command(r, files)}}
 	records := verdict.Records{}
-	if text > v.most {
-		records.Sample = int((text + v.most - 1) / v.most)
-		reported.Records.Sample = records.Sample
+	read := v.readFiles
+	if r.directory == "" {
+		read = func(ctx context.Context, _ []recordFile, records *verdict.Records, said *admin.Records) error {
+			return v.readCluster(ctx, cluster, records, said)
+		}
 	}
-	for _, f := range files {
-		err := f.read(ctx, &records)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // set aside or removed meanwhile, which the next look finds
-			reported.Records.Unread = append(reported.Records.Unread, err.Error())
-		}
+	err := read(ctx, files, &records, &reported.Records)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
 	}
 	report, err := records.Report(r.options)
 	if err == nil && r.noise {
@@ -179,6 +177,57 @@ func (v *verdicts) read(ctx context.Context, r reading, files []recordFile) (*ad
 	}
 	reported.Report, reported.Others = report, report.Others
 	return reported, nil
+}
+
+// readFiles reads those of a directory. What cannot be read of them is told.
+func (v *verdicts) readFiles(ctx context.Context, files []recordFile, records *verdict.Records, said *admin.Records) error {
+	copies := map[string]bool{}
+	var text int64
+	for _, f := range files {
+		copies[f.writer()] = true
+		said.Bytes += f.size
+		text += f.text()
+	}
+	said.Copies = len(copies)
+	v.sample(text, records, said)
+	for _, f := range files {
+		err := f.read(ctx, records)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // set aside or removed meanwhile, which the next look finds
+			said.Unread = append(said.Unread, err.Error())
+		}
+	}
+	return nil
+}
+
+// documentText is about how many bytes a document of the cluster would have in a file.
+const documentText = 700
+
+// readCluster reads what the cluster has.
+func (v *verdicts) readCluster(ctx context.Context, s sink.ClusterSource, records *verdict.Records, said *admin.Records) error {
+	n, err := s.Documents(ctx)
+	if refused, ok := errors.AsType[*sink.RefusedError](err); ok && refused.Status == http.StatusNotFound {
+		return nil // nothing has been written there yet
+	}
+	if err != nil {
+		return fmt.Errorf("%w. rerankd asks with its own credentials; somebody who may read them can have the command do it: %s", err, said.Command)
+	}
+	said.Documents = n
+	v.sample(int64(n)*documentText, records, said)
+	if err := takeCluster(ctx, s, records); err != nil {
+		return fmt.Errorf("%w. The command reads it too: %s", err, said.Command)
+	}
+	return nil
+}
+
+// sample has one unit in so many read of more text than may be taken.
+func (v *verdicts) sample(text int64, records *verdict.Records, said *admin.Records) {
+	if text > v.most {
+		records.Sample = int((text + v.most - 1) / v.most)
+		said.Sample = records.Sample
+	}
 }
 
 // A recordFile is one with records.
@@ -268,6 +317,9 @@ func command(r reading, files []recordFile) string {
 	}
 	if g.Faults > 0 && g.Faults != usually.Faults {
 		words = append(words, "--errors "+percent(g.Faults))
+	}
+	if r.directory == "" {
+		return strings.Join(append(words, "--cluster "+quoted(r.cluster)+" --user NAME:PASSWORD"), " ")
 	}
 	pattern := "/experiment-*.jsonl"
 	if slices.ContainsFunc(files, func(f recordFile) bool { return strings.HasSuffix(f.path, ".gz") }) {

@@ -28,10 +28,11 @@ type Reported struct {
 
 // Records are where a report comes from.
 type Records struct {
-	Directory string    // of the files; "": none are kept
+	Directory string    // of the files; "": it was read from the cluster
 	Files     int       // in it
 	Copies    int       // of the program, that wrote them
 	Bytes     int64     // of all files
+	Documents int       // in the cluster's indices
 	Sample    int       // the units of which one was read, for there are too many; 1: all were
 	Unread    []string  // files that are left out, each with why
 	Cluster   bool      // the cluster's indices have records, too or alone

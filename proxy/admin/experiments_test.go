@@ -149,7 +149,7 @@ func TestExperimentPageShared(t *testing.T) {
 
 // What is wrong with the data is said before anything, and a verdict on such is not shown as good.
 func TestExperimentPageWarns(t *testing.T) {
-	f := &fakeReporter{from: Records{Sample: 8, Bytes: 1 << 30}}
+	f := &fakeReporter{from: Records{Directory: "/kept", Sample: 8, Bytes: 1 << 30}}
 	f.records.Read.Damaged, f.records.Read.Example, f.records.Read.Unknown, f.records.Read.Torn = 2, "a.jsonl:7: nonsense", 1, 1
 	traffic := simulate.Traffic{
 		World: simulate.World{Seed: 1, Queries: 50, Hits: 20, Control: 1.5}, Population: simulate.Population{Seed: 2, Model: simulate.DCM{Continue: []float64{0.5}}, Keen: 0.5, Tail: 1.3, Most: 20},
@@ -205,7 +205,7 @@ func TestExperimentWithoutRecords(t *testing.T) {
 		{"it is not known", inFiles, nil, "/experiments/boots", 404, []string{"not configured here", "There are no records"}},
 		{"it is over", inFiles, nil, "/experiments/shoes", 200, []string{"not configured here", "Nothing can be said yet"}},
 		{"as JSON", inFiles, []Experiment{boots}, "/experiments/boots.json", 404, []string{`"error": "there are no records of that experiment here"`}},
-		{"in the cluster alone", inCluster, []Experiment{boots}, "/experiments/boots", 200, []string{"Records go to the cluster alone", "events.sink: both"}},
+		{"in the cluster alone", inCluster, []Experiment{boots}, "/experiments/boots", 200, []string{"There are no records of this experiment in the cluster’s indices <code>ubi_queries</code> and <code>ubi_events</code> yet: no search has been in it."}},
 		{"nowhere", &fakeReporter{}, []Experiment{boots}, "/experiments/boots", 200, []string{"Nothing is kept"}},
 		{"a fault", &fakeReporter{err: errors.New("the disk is <gone>")}, []Experiment{boots}, "/experiments/boots", 503, []string{"The records could not be read: the disk is &lt;gone&gt;.", "As it is configured"}},
 		{"a fault as JSON", &fakeReporter{err: errors.New("the disk is gone")}, nil, "/experiments/boots.json", 503, []string{`"error": "the disk is gone"`}},

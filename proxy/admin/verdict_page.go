@@ -387,8 +387,11 @@ func several(n int, one string, many ...string) string {
 	return spaced(n) + " " + one
 }
 
-// Size is that of the files, for people.
+// Size is that of the records, for people.
 func (r Records) Size() string {
+	if r.Directory == "" {
+		return several(r.Documents, "document")
+	}
 	switch b := float64(r.Bytes); {
 	case r.Bytes < 1<<10:
 		return several(int(r.Bytes), "byte")

@@ -58,13 +58,6 @@ func (c client) queryIDs(ctx context.Context, index string, ids []string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	status, _, answer, err := c.do(ctx, http.MethodPost, "/"+index+"/_search", "ignore_unavailable=true&filter_path=hits.hits._source", "application/json", query)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("status %d: %s", status, bounded(answer))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("searching %s: %w", index, err)
-	}
 	var said struct {
 		Hits struct {
 			Hits []struct {
@@ -74,7 +67,7 @@ func (c client) queryIDs(ctx context.Context, index string, ids []string) ([]str
 			} `json:"hits"`
 		} `json:"hits"`
 	}
-	if err := json.Unmarshal(answer, &said); err != nil {
+	if err := c.ask(ctx, http.MethodPost, "/"+index+"/_search", "ignore_unavailable=true&filter_path=hits.hits._source", query, &said); err != nil {
 		return nil, fmt.Errorf("searching %s: %w", index, err)
 	}
 	var found []string
@@ -91,19 +84,13 @@ func (c client) deleteBy(ctx context.Context, index, field string, values []stri
 	if err != nil {
 		return 0, err
 	}
-	status, _, answer, err := c.do(ctx, http.MethodPost, "/"+index+"/_delete_by_query", "conflicts=proceed&refresh=true&ignore_unavailable=true", "application/json", query)
 	var said struct {
 		Deleted  int               `json:"deleted"`
 		Failures []json.RawMessage `json:"failures"`
 	}
-	switch {
-	case err != nil:
-	case status != http.StatusOK:
-		err = fmt.Errorf("status %d: %s", status, bounded(answer))
-	default:
-		if err = json.Unmarshal(answer, &said); err == nil && len(said.Failures) > 0 {
-			err = fmt.Errorf("%d failures, the first: %s", len(said.Failures), bounded(said.Failures[0]))
-		}
+	err = c.ask(ctx, http.MethodPost, "/"+index+"/_delete_by_query", "conflicts=proceed&refresh=true&ignore_unavailable=true", query, &said)
+	if err == nil && len(said.Failures) > 0 {
+		err = fmt.Errorf("%d failures, the first: %s", len(said.Failures), bounded(said.Failures[0]))
 	}
 	if err != nil {
 		return said.Deleted, fmt.Errorf("deleting from %s by %s: %w", index, field, err)

@@ -149,22 +149,23 @@ func TestCluster(t *testing.T) {
 		c := openCluster(t, n, ClusterOptions{Ranks: 1})
 		c.Keep(experiment.Record{Impression: &experiment.Impression{
 			QueryID: "q", Time: noon, Experiment: "x", Phase: "10%", Variant: experiment.Interleaved, Unit: "u", Client: "c", Application: "app", Index: "shop", Rule: "r", Words: "red <shoes>",
-			Attributes: map[string]string{"page": "home"}, Field: "sku", From: 10, Total: 12, Outcome: "applied", Took: 12 * time.Millisecond,
-			Hits: []experiment.Shown{{ID: "1", Object: "sku-1", Team: experiment.Treated}, {ID: "2"}},
+			Attributes: map[string]string{"page": "home"}, Field: "sku", From: 10, Total: 12, Outcome: "applied", Took: 12 * time.Millisecond, Cluster: 4500 * time.Microsecond, Added: 7 * time.Millisecond,
+			Design: []experiment.Variant{{Name: "a", Share: 0.25}, {Name: "b", Share: 0.75}}, Hits: []experiment.Shown{{ID: "1", Object: "sku-1", Team: experiment.Treated}, {ID: "2"}},
 		}})
-		c.Keep(experiment.Record{Event: &experiment.Event{Action: "click", QueryID: "q", Time: noon, Client: "c", Session: "s", Words: "red", Object: "sku-1", Field: "sku", Position: 11, MessageType: "CLICK", Message: "m"}})
+		c.Keep(experiment.Record{Event: &experiment.Event{Action: "click", QueryID: "q", Time: noon, Seen: noon.Add(time.Second), Client: "c", Session: "s", Words: "red", Object: "sku-1", Field: "sku", Position: 11, MessageType: "CLICK", Message: "m"}})
 		c.Keep(experiment.Record{Event: &experiment.Event{Action: "page", QueryID: "q", Time: noon, Implicit: "page"}})
 		c.Keep(experiment.Record{Query: &experiment.Query{QueryID: "q2", Time: noon, Words: "blue", Hits: []string{"7"}}})
 		c.Keep(experiment.Record{Shadow: &experiment.Shadow{QueryID: "q"}})
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		want := []string{
-			`ubi_queries {"application":"app","query_id":"q","client_id":"c","user_query":"red <shoes>","query_attributes":{"page":"home","rerankd_experiment":"x","rerankd_from":"10","rerankd_index":"shop",` +
+			`ubi_queries {"application":"app","query_id":"q","client_id":"c","user_query":"red <shoes>","query_attributes":{"page":"home","rerankd_added_ms":"7","rerankd_cluster_ms":"4.5","rerankd_design":"a=0.25,b=0.75",` +
+				`"rerankd_experiment":"x","rerankd_from":"10","rerankd_ids":"[\"1\",\"2\"]","rerankd_index":"shop",` +
 				`"rerankd_object_id_field":"sku","rerankd_outcome":"applied","rerankd_phase":"10%","rerankd_rule":"r","rerankd_teams":"b,","rerankd_took_ms":"12","rerankd_total":"12","rerankd_unit":"u","rerankd_variant":"interleaved"},` +
 				`"timestamp":"2026-01-31T12:00:00.250Z","query_response_hit_ids":["sku-1","2"]}`,
 			`ubi_events {"application":"app","action_name":"impression","query_id":"q","client_id":"c","timestamp":"2026-01-31T12:00:00.250Z","user_query":"red <shoes>","event_attributes":{"position":{"ordinal":11},"object":{"object_id":"sku-1","object_id_field":"sku","internal_id":"1"}}}`,
-			`ubi_events {"action_name":"click","query_id":"q","session_id":"s","client_id":"c","timestamp":"2026-01-31T12:00:00.250Z","message_type":"CLICK","message":"m","user_query":"red","event_attributes":{"position":{"ordinal":11},"object":{"object_id":"sku-1","object_id_field":"sku"}}}`,
-			`ubi_events {"action_name":"page","query_id":"q","timestamp":"2026-01-31T12:00:00.250Z","message_type":"implicit","message":"page"}`,
+			`ubi_events {"action_name":"click","query_id":"q","session_id":"s","client_id":"c","timestamp":"2026-01-31T12:00:00.250Z","message_type":"CLICK","message":"m","user_query":"red","event_attributes":{"position":{"ordinal":11},"object":{"object_id":"sku-1","object_id_field":"sku"},"rerankd_received":"2026-01-31T12:00:01.250Z"}}`,
+			`ubi_events {"action_name":"page","query_id":"q","timestamp":"2026-01-31T12:00:00.250Z","message_type":"implicit","message":"page","event_attributes":{}}`,
 			`ubi_queries {"query_id":"q2","user_query":"blue","timestamp":"2026-01-31T12:00:00.250Z","query_response_hit_ids":["7"]}`,
 		}
 		if diff := cmp.Diff(want, n.order); diff != "" {

@@ -96,7 +96,7 @@ func (r *Records) join(name string, o Options) *joined {
 				j.searches = append(j.searches, s)
 			}
 		}
-		v := view{p.query, p.at, p.from}
+		v := view{p.query, p.at / int64(time.Millisecond), p.from} // which is what a cluster keeps of a time
 		if views[v] {
 			if s.page0(p).experiment == name {
 				j.clicks.Pages++
@@ -169,11 +169,12 @@ func (j *joined) attribute(events []*event, searches map[uint64]*search, name st
 	counted, told := map[key]bool{}, map[exact]bool{}
 	for _, e := range events {
 		k := key{e.query, e.object, e.action}
-		if told[exact{k, e.at}] {
+		x := exact{k, e.at / int64(time.Millisecond)}
+		if told[x] {
 			j.clicks.Duplicate++
 			continue
 		}
-		told[exact{k, e.at}] = true
+		told[x] = true
 		s := searches[e.query]
 		if s == nil {
 			j.orphans++

@@ -35,6 +35,7 @@ type Records struct {
 // Read counts what was read, and what was not.
 type Read struct {
 	Files       int    `json:"files"`
+	Indices     int    `json:"indices,omitempty"` // of clusters
 	Impressions int    `json:"impressions"`
 	Events      int    `json:"events"`
 	Shadows     int    `json:"shadows"`
@@ -102,6 +103,14 @@ func (r *Records) Add(record experiment.Record) bool {
 		return false
 	}
 	return true
+}
+
+// Skip counts something that is no record and should be one.
+func (r *Records) Skip(fault error) {
+	r.Read.Damaged++
+	if r.Read.Example == "" {
+		r.Read.Example = fault.Error()
+	}
 }
 
 // samples says whether a unit is in the sample.
@@ -248,10 +257,7 @@ func (r *Records) leave(name string, number int, fault error) error {
 		r.Read.Unknown++
 		return fmt.Errorf("%s:%d: is JSON, and neither an impression nor an event, a shadow or a query: this is no record file", name, number)
 	}
-	r.Read.Damaged++
-	if r.Read.Example == "" {
-		r.Read.Example = fmt.Sprintf("%s:%d: %v", name, number, fault)
-	}
+	r.Skip(fmt.Errorf("%s:%d: %w", name, number, fault))
 	return fmt.Errorf("%s:%d: is not a record in JSON: %w", name, number, fault)
 }
 
