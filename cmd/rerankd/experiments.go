@@ -209,7 +209,7 @@ func (p *program) openSinks(c *config.Config, cluster http.RoundTripper, cluster
 		open("events.directory", key, func() (recordSink, error) {
 			f, err := sink.NewFile(sink.FileOptions{Dir: key.directory, Privacy: privacy, Counter: p.records, Logger: p.logger})
 			if err != nil {
-				return nil, err
+				return nil, hintedError{err, "name a directory that rerankd may write to; where nothing is to be kept, events.sink: off"}
 			}
 			p.logger.Info("what searches show is kept", "file", f.Path())
 			return f, nil
