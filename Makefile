@@ -69,7 +69,7 @@ race: natives
 .PHONY: live
 live: build
 	@rm -f $(REPORT)
-	RERANKD_E2E=1 RERANKD_REPORT=$(REPORT) go test -count=1 -timeout 15m ./e2e/...
+	RERANKD_E2E=1 RERANKD_REPORT=$(REPORT) go test -count=1 -timeout 30m ./e2e/...
 	RERANKD_E2E=1 go test -count=1 -run '^TestMemoryIsFlat$$' ./rerank/onnx
 	@cat $(REPORT)
 

@@ -67,7 +67,9 @@ func testEvaluate(t *testing.T, node *cluster.Node) {
 
 	out := run("eval", "--queries", queries, "--qrels", qrels, "--cluster", node.URL, "--index", index, "--fields", "summary,description",
 		"--budget", "30s", "--run-out", "runs", "--html", "page.html")
-	judgments := readFile(t, filepath.Join(dir, "qrels.txt"), func(f *os.File) (*eval.Judgments, error) { return eval.ReadQrels("qrels", f, eval.Auto, nil, eval.Clicks{}) })
+	judgments := readFile(t, filepath.Join(dir, "qrels.txt"), func(f *os.File) (*eval.Judgments, error) {
+		return eval.ReadQrels("qrels", f, eval.Auto, nil, eval.Clicks{})
+	})
 	ids := make([]string, 17)
 	for i := range ids {
 		ids[i] = fmt.Sprint(i + 1)

@@ -138,7 +138,7 @@ models: { far: { source: %q, protocol: tei, batch: 50, timeout: 5s } }
 rules: [{ name: shop, indices: [%s], fields: [title, body], rerank: off, stages: [{ model: far, window: 20 }], budget: 3s, fusion: { method: replace } }]
 events: { directory: %q }
 experiments:
-  - { name: ramp, rule: shop, phase: %s, share: %s, %s unit: [{ header: X-User }], variants: { lexical: { rerank: off }, reranked: { rerank: on } }, guards: { searches: 20, latency: 150ms } }
+  - { name: ramp, rule: shop, phase: %s, share: %s, %s unit: [{ header: X-User }], variants: { lexical: { rerank: off }, reranked: { rerank: on } }, guards: { searches: 20, latency: 250ms } }
 `, r.model.URL, shop, r.kept, phase, share, more)
 }
 
@@ -417,7 +417,7 @@ func (m *rampModel) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case modelIsSlow:
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(600 * time.Millisecond)
 	}
 	scores := make([]map[string]any, len(asked.Texts))
 	for i := range scores {

@@ -155,7 +155,7 @@ func (s *sinkTest) counted(outcome, reason string) float64 {
 // rest waits until everything is written that came before.
 func (s *sinkTest) rest() {
 	s.t.Helper()
-	for before := -1.0; before != s.counted("kept", ""); time.Sleep(2500 * time.Millisecond) { // what waits is sent each second
+	for before := -1.0; before != s.counted("kept", ""); time.Sleep(1500 * time.Millisecond) { // what waits is sent each second
 		before = s.counted("kept", "")
 	}
 }

@@ -103,7 +103,7 @@ experiments: [{ name: storm, rule: shop, unit: [{ header: X-User }], variants: {
 			}
 		})
 	}
-	for i := range 60 {
+	for i := range 40 {
 		p.Configure(t, configurations[i*7%len(configurations)])
 		time.Sleep(300 * time.Millisecond)
 	}
