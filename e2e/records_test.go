@@ -148,6 +148,16 @@ func (c recordsOf) do(t *testing.T, method, path, body string) []byte {
 	return answer
 }
 
+// has reports whether there is such an index, and waits for its shards: one that was made just now answers no search.
+func (c recordsOf) has(t *testing.T, index string) bool {
+	t.Helper()
+	if !strings.Contains(string(c.do(t, http.MethodGet, "/_cat/indices?h=index", "")), index) {
+		return false
+	}
+	c.do(t, http.MethodGet, "/_cluster/health/"+index+"?wait_for_status=yellow&timeout=30s", "")
+	return true
+}
+
 func (c recordsOf) count(t *testing.T, index, query string) int {
 	t.Helper()
 	var said struct{ Count int }

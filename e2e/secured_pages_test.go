@@ -168,6 +168,7 @@ experiments: [{ name: reranked-vs-lexical, rule: shop, variants: { lexical: { re
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		var counted struct{ Count int }
 		if strings.Contains(node.Do(t, http.MethodGet, "/_cat/indices", "", ""), "ubi_events") {
+			node.Do(t, http.MethodGet, "/_cluster/health/ubi_events?wait_for_status=yellow&timeout=30s", "", "")
 			node.Do(t, http.MethodPost, "/ubi_events/_refresh", "", "")
 			unmarshal(t, []byte(node.Do(t, http.MethodPost, "/ubi_events/_count", "application/json", `{"query":{"term":{"action_name":"click"}}}`)), &counted)
 		}

@@ -89,7 +89,7 @@ events: { sink: cluster, listen_on_proxy: true }
 	defer c.transport.CloseIdleConnections()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		c.do(t, http.MethodPost, "/_refresh", "")
-		if strings.Contains(string(c.do(t, http.MethodGet, "/_cat/indices", "")), "ubi_events") && c.count(t, "ubi_events", `{"terms":{"action_name":["click","add_to_cart","purchase"]}}`) == 3*len(reports) {
+		if c.has(t, "ubi_events") && c.count(t, "ubi_events", `{"terms":{"action_name":["click","add_to_cart","purchase"]}}`) == 3*len(reports) {
 			break
 		}
 		if time.Now().After(deadline) {
