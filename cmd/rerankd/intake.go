@@ -2,14 +2,14 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/rerankd/rerankd/config"
+	"github.com/rerankd/rerankd/proxy"
 	"github.com/rerankd/rerankd/proxy/experiment"
 	"github.com/rerankd/rerankd/proxy/experiment/ubi"
 )
@@ -35,11 +35,11 @@ func (i *intake) open(e config.Events) {
 
 // forwarded finds where a request comes from that passed through proxies.
 func forwarded(trusted []config.Network) func(*http.Request) string {
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, n := range trusted {
-		options = append(options, echo.TrustIPRange(n.IPNet()))
+	proxies := make([]*net.IPNet, len(trusted))
+	for i, n := range trusted {
+		proxies[i] = n.IPNet()
 	}
-	return echo.ExtractIPFromXFFHeader(options...)
+	return proxy.ForwardedFrom(proxies)
 }
 
 // Keep notes that a page was shown, so that events on it are known to belong to something.
