@@ -81,7 +81,7 @@ func (s ClusterSource) indices() []reading {
 
 // ReadCluster hands what the cluster's indices have of searches and of events to take, searches first: what a verdict is made of, and
 // neither words nor clients, which are not fetched. A document that is none of what this program or UBI writes goes to take as the error that
-// it is, and is passed over. An error of take's ends the reading.
+// it is, and is passed over; so do documents beyond the 10,000th of one moment and query. An error of take's ends the reading.
 //
 // It reads by points in time, so that what is written meanwhile changes nothing, a page of documents after the other, on Elasticsearch (7.10 and
 // later) and OpenSearch (2.4 and later). The error says which index, and is a *RefusedError where the cluster refused.
@@ -93,7 +93,7 @@ func ReadCluster(ctx context.Context, s ClusterSource, take func(r experiment.Re
 		if err != nil {
 			return readingError(from.index, err)
 		}
-		err = c.page(ctx, point, from, cmp.Or(s.Page, 1000), func(documents []document) error {
+		err = c.page(ctx, point, from, cmp.Or(s.Page, 1000), func(documents []document, fault error) error {
 			for _, d := range documents {
 				if err := take(from.record(d.Source)); err != nil {
 					return err
@@ -101,6 +101,9 @@ func ReadCluster(ctx context.Context, s ClusterSource, take func(r experiment.Re
 			}
 			if read += len(documents); s.Progress != nil {
 				s.Progress(read)
+			}
+			if fault != nil {
+				return take(experiment.Record{}, readingError(from.index, fault))
 			}
 			return nil
 		})
@@ -176,8 +179,9 @@ type document struct {
 const largestPage = 10_000
 
 // page hands over the documents page by page, in the order of their time and query id. These are no key: several documents may share them. So the
-// last ones of a page that share them are left for the next page, which begins before them and has them all.
-func (c client) page(ctx context.Context, p point, from reading, size int, take func([]document) error) error {
+// last ones of a page that share them are left for the next page, which begins before them and has them all. Of more than an answer takes, which
+// somebody has sent on purpose, the first are handed over with a fault that says so, and the rest is passed over.
+func (c client) page(ctx context.Context, p point, from reading, size int, take func(documents []document, fault error) error) error {
 	var after []json.RawMessage
 	for largest := largestPage; ; {
 		body, err := json.Marshal(map[string]any{
@@ -209,20 +213,21 @@ func (c client) page(ctx context.Context, p point, from reading, size int, take 
 		}
 		documents := said.Hits.Hits
 		if len(documents) < size { // the last page
-			return take(documents)
+			return take(documents, nil)
 		}
 		n := len(documents) - 1
 		for n > 0 && alike(documents[n-1], documents[len(documents)-1]) {
 			n--
 		}
-		if n == 0 {
-			if size >= largest {
-				return fmt.Errorf("%d documents or more have the same timestamp and query_id", size)
-			}
+		if n == 0 && size < largest {
 			size = min(2*size, largest)
 			continue
 		}
-		if err := take(documents[:n]); err != nil {
+		var fault error
+		if n == 0 {
+			n, fault = len(documents), fmt.Errorf("%d documents or more have the same timestamp and query_id: no more of them are read", size)
+		}
+		if err := take(documents[:n], fault); err != nil {
 			return err
 		}
 		after = documents[n-1].Sort

@@ -237,6 +237,34 @@ func TestReadClusterOfOthers(t *testing.T) {
 	}
 }
 
+// Who sends more events of one moment and query than a cluster gives at once, which anybody can, does not keep the others from being read.
+func TestReadClusterPastAClump(t *testing.T) {
+	l := &library{node: newNode(), open: map[string]string{}}
+	clicks := map[string]string{"after": `{"action_name":"click","query_id":"r","timestamp":"2026-01-31T12:00:02Z","event_attributes":{"object":{"object_id":"1"}}}`}
+	for n := range largestPage + 50 {
+		clicks[fmt.Sprint(n)] = fmt.Sprintf(`{"action_name":"click","query_id":"q","timestamp":"2026-01-31T12:00:01Z","event_attributes":{"object":{"object_id":"%d"}}}`, n)
+	}
+	l.node.docs = map[string]map[string]string{"ubi_queries": {}, "ubi_events": clicks}
+	read, last := 0, ""
+	var faults []string
+	if err := ReadCluster(t.Context(), l.source(0), func(r experiment.Record, fault error) error {
+		if fault != nil {
+			faults = append(faults, fault.Error())
+			return nil
+		}
+		read, last = read+1, r.Event.QueryID
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if read != largestPage+1 || last != "r" {
+		t.Errorf("read %d events, the last of %q; want %d, and what comes after", read, last, largestPage+1)
+	}
+	if len(faults) != 1 || faults[0] != "reading ubi_events: 10000 documents or more have the same timestamp and query_id: no more of them are read" {
+		t.Errorf("got the faults %q", faults)
+	}
+}
+
 // Refusals are told with the index; who takes may end it; who gives up is not held.
 func TestReadClusterFails(t *testing.T) {
 	l := &library{node: newNode(), open: map[string]string{}}
