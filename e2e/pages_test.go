@@ -281,7 +281,7 @@ func browseLive(t *testing.T, b *browser, through client) {
 	through.search(t, "/"+shop+"/_search", body(match("trail map for the mountains")))
 	b.await("document.querySelector('[data-rows] .words')?.textContent.startsWith('trail map for the mountains')")
 	row := b.texts("[data-rows] tr:first-child td")
-	if !strings.HasPrefix(row[3], "applied") || !strings.Contains(row[6], "of") || row[11] == "" {
+	if !strings.HasPrefix(row[3], "applied") || !strings.Contains(row[7], "of") || row[12] == "" {
 		t.Errorf("got the row %q", row)
 	}
 	b.do(chromedp.Click(chromedp.CSS("[data-pause]")))
