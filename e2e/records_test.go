@@ -142,6 +142,10 @@ func (c recordsOf) do(t *testing.T, method, path, body string) []byte {
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
+	if res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(answer), "no_shard_available") && t.Context().Err() == nil {
+		time.Sleep(2 * time.Second) // an index was made just now
+		return c.do(t, method, path, body)
+	}
 	if err != nil || res.StatusCode >= 300 {
 		t.Fatalf("%s %s: %s %.500s %v", method, path, res.Status, answer, err)
 	}
