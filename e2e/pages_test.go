@@ -280,8 +280,12 @@ func browseLive(t *testing.T, b *browser, through client) {
 	b.await("document.querySelectorAll('.charts canvas').length === 3 && document.querySelector('[data-state]').textContent === 'Up to date'")
 	through.search(t, "/"+shop+"/_search", body(match("trail map for the mountains")))
 	b.await("document.querySelector('[data-rows] .words')?.textContent.startsWith('trail map for the mountains')")
-	row := b.texts("[data-rows] tr:first-child td")
-	if !strings.HasPrefix(row[3], "applied") || !strings.Contains(row[7], "of") || row[12] == "" {
+	row := map[string]string{}
+	cells := b.texts("[data-rows] tr:first-child td")
+	for i, name := range b.texts("table.searches thead th") {
+		row[name] = cells[i]
+	}
+	if !strings.HasPrefix(row["Outcome"], "applied") || !strings.Contains(row["Moved"], "of") || row["Total"] == "" || row["Variant experiment"] != "" {
 		t.Errorf("got the row %q", row)
 	}
 	b.do(chromedp.Click(chromedp.CSS("[data-pause]")))

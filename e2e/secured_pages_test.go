@@ -51,11 +51,11 @@ func TestSecuredPages(t *testing.T) {
 			}
 			reached := fmt.Sprintf("urls: [%q], tls: { ca: %q }", at, ca)
 			t.Run("a name and a password", func(t *testing.T) {
-				browseSecured(t, file, node, reached+", auth: override, username: elastic, password: not-a-secret", "not-a-secret")
+				browseSecured(t, file, node, reached+", auth: override, username: elastic, password: not-a-secret", "not-a-secret", "sink: cluster") // from where the page reads them
 			})
 			t.Run("an API key", func(t *testing.T) {
 				key := apiKey(t, node)
-				browseSecured(t, file, node, reached+fmt.Sprintf(", auth: override, api_key: %q", key), key)
+				browseSecured(t, file, node, reached+fmt.Sprintf(", auth: override, api_key: %q", key), key, fmt.Sprintf("sink: both, directory: %q", t.TempDir()))
 			})
 			t.Run("of whoever looks", func(t *testing.T) { browseAsWhoLooks(t, file, node, reached) })
 		})
@@ -103,11 +103,10 @@ func apiKey(t *testing.T, node *cluster.Node) string {
 }
 
 // browseSecured looks at every page of a program that has credentials of its own.
-func browseSecured(t *testing.T, file string, node *cluster.Node, words, secret string) {
-	kept := t.TempDir()
+func browseSecured(t *testing.T, file string, node *cluster.Node, words, secret, kept string) {
 	p := program.ServeCluster(t, words, fmt.Sprintf(`
 rules: [{ name: shop, indices: [%s], fields: [title, body], stages: [{ model: small, window: 20 }], budget: 60s }]
-events: { sink: both, directory: %q }
+events: { %s }
 experiments: [{ name: reranked-vs-lexical, rule: shop, variants: { lexical: { rerank: off }, reranked: {} }, unit: [{ header: X-User }], phase: live }]
 `, shop, kept))
 	through, admin := client{url: p.URL}, client{url: p.Admin}
@@ -142,6 +141,9 @@ experiments: [{ name: reranked-vs-lexical, rule: shop, variants: { lexical: { re
 	b.await("document.querySelector('[data-state]').textContent === 'Up to date'")
 	through.search(t, "/"+shop+"/_search", body(match("trail map")))
 	b.await("document.querySelector('[data-rows] .words')?.textContent.startsWith('trail map')")
+	if got := strings.Join(b.texts("[data-rows] tr:first-child td"), " "); !strings.Contains(got, "lexical reranked-vs-lexical") && !strings.Contains(got, "reranked reranked-vs-lexical") {
+		t.Errorf("got the row %q, want the variant", got)
+	}
 	b.visit("/experiments/reranked-vs-lexical")
 	if got := b.texts(".verdict p"); len(got) == 0 || !strings.HasPrefix(got[0], "Nothing can be said yet of reranked and lexical") {
 		t.Errorf("got the verdict %q", got)
