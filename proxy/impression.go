@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"math"
@@ -40,15 +39,18 @@ func (s *searching) listen(rawQuery string, body []byte) {
 // readUBI reads what the search says of itself to UBI. Where anything is kept, whoever says that wants to be kept too, reranked or not.
 func (s *searching) readUBI() {
 	s.ubi, _ = s.parsed.UBI() // a search that says it badly is no worse a search
-	s.recorded = s.live.Sink != nil && s.ubi != nil && s.showsIDs()
-}
-
-// identify gives the search an id: its client's, where it says one.
-func (s *searching) identify() {
 	if s.ubi != nil {
 		s.queryID = s.ubi.QueryID
 	}
-	s.queryID = cmp.Or(s.queryID, newQueryID())
+	s.recorded = s.live.Sink != nil && s.ubi != nil && s.showsIDs()
+}
+
+// id is the search's: its client's, where it says one, or else one that is made when it is asked for.
+func (s *record) id() string {
+	if s.queryID == "" {
+		s.queryID = newQueryID()
+	}
+	return s.queryID
 }
 
 // newQueryID is a random UUID (RFC 9562, version 4).
@@ -66,14 +68,11 @@ func (j *journey) queryIDs() string {
 	ids := make([]string, 0, 1)
 	any := false
 	for _, s := range j.searches[:min(len(j.searches), maxDebug)] {
-		if s.queryID == "" {
-			s.queryID = newQueryID()
+		told := "-"
+		if id := s.id(); tellable(id) && (!s.plugins || s.named) {
+			told, any = id, true
 		}
-		id := "-"
-		if tellable(s.queryID) && (!s.plugins || s.named) {
-			id, any = s.queryID, true
-		}
-		ids = append(ids, id)
+		ids = append(ids, told)
 	}
 	if !any {
 		return ""
@@ -91,7 +90,7 @@ func (s *searching) toldID() string {
 	if s.ubi == nil {
 		return ""
 	}
-	return s.queryID
+	return s.id()
 }
 
 // showsIDs reports whether the client's filter_path lets through by which hits are known.
@@ -116,7 +115,7 @@ func (s *searching) see(hits *search.Response, page search.Page) {
 		return // it cannot be spliced either
 	}
 	i := &experiment.Impression{
-		QueryID:    s.queryID,
+		QueryID:    s.id(),
 		Experiment: s.trial.experiment, Phase: s.trial.phase, Variant: s.trial.variant, Unit: s.trial.unit, Design: s.trial.design,
 		Index: s.indices, Rule: s.rule, Words: s.words,
 		From: s.parsed.From(), Hits: make([]experiment.Shown, len(shown)), Total: hits.Total(),
@@ -151,7 +150,7 @@ func (s *searching) seeOwn(body []byte) []byte {
 	s.teams = nil
 	s.see(hits, search.Page{Size: math.MaxInt32})
 	if shows := s.query == nil && s.parsed.ShowsQueryID() || s.query != nil && s.query.ShowsQueryID(); s.toldID() != "" && shows {
-		if told, err := search.AddQueryID(body, s.queryID); err == nil {
+		if told, err := search.AddQueryID(body, s.id()); err == nil {
 			return told
 		}
 	}
@@ -201,9 +200,6 @@ func (x *exchange) watch(all ...*searching) {
 	for _, s := range all {
 		if s.recorded || s.ubi != nil && s.live.Sink != nil {
 			s.parsed = s.parsed.Recorded() // a cluster without the plugin would refuse it, and one with it keep it twice
-		}
-		if s.recorded || s.ubi != nil {
-			s.identify()
 		}
 		s.plugins = s.ubi != nil && s.ubi.QueryID == "" && s.live.Sink == nil
 	}

@@ -32,7 +32,7 @@ type record struct {
 
 	trial      trial
 	recorded   bool                   // what it shows is kept
-	queryID    string                 // "": none was asked for yet
+	queryID    string                 // by id; "": none was asked for yet
 	plugins    bool                   // a plugin of the cluster's gives it an id, where the search is left to it
 	named      bool                   // the answer's body tells the id that we gave it
 	impression *experiment.Impression // what it showed; nil: nothing that is kept
