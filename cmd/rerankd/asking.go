@@ -86,8 +86,11 @@ func (a *searcher) identify(user string) {
 	if user == "" {
 		return
 	}
-	a.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
+	a.header.Set("Authorization", basic(user))
 }
+
+// basic is the Authorization of NAME:PASSWORD.
+func basic(user string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user)) }
 
 // An answer is what the proxy said to a search.
 type answer struct {

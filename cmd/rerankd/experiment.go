@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +179,7 @@ func (o *reportOptions) as(c *config.Config) {
 
 // keptFiles are those of the directory that a configuration has records kept in.
 func keptFiles(e *environment, c *config.Config) ([]string, error) {
-	directory := cmp.Or(c.Events.Directory, eventsDirectory(e.lookup))
+	directory := eventsDirectory(c.Events, e.lookup)
 	files, err := recordFiles(directory)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -24,8 +23,8 @@ type recordsOptions struct {
 
 func (o *recordsOptions) flags(cmd *cobra.Command) {
 	o.askOptions.flags(cmd)
-	cmd.Flags().StringVar(&o.queries, "queries-index", "ubi_queries", "the cluster's index of queries")
-	cmd.Flags().StringVar(&o.events, "events-index", "ubi_events", "the cluster's index of events")
+	cmd.Flags().StringVar(&o.queries, "queries-index", sink.QueriesIndex, "the cluster's index of queries")
+	cmd.Flags().StringVar(&o.events, "events-index", sink.EventsIndex, "the cluster's index of events")
 }
 
 // given says whether a cluster was named, on the command line or in a configuration.
@@ -51,7 +50,7 @@ func (o *recordsOptions) open(e *environment) (s sink.ClusterSource, c *config.C
 	s = recordsIn(c, b)
 	s.Queries, s.Events = o.queries, o.events
 	if user := o.credentials(e); user != "" {
-		s.Transport = authorized{b, "Basic " + base64.StdEncoding.EncodeToString([]byte(user))}
+		s.Transport = authorized{b, basic(user)}
 	}
 	return s, c, b.Close, nil
 }

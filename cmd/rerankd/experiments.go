@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -163,9 +162,12 @@ func (p *program) closeSink(s recordSink) {
 	}
 }
 
-// eventsDirectory is where records are kept where nothing else is said: $RERANKD_EVENTS, or rerankd/events among the user's data
+// eventsDirectory is where records are kept: where the configuration says, or else $RERANKD_EVENTS, or rerankd/events among the user's data
 // ($XDG_DATA_HOME, by default ~/.local/share), or /var/lib/rerankd/events for a service that has no home.
-func eventsDirectory(lookup func(string) (string, bool)) string {
+func eventsDirectory(e config.Events, lookup func(string) (string, bool)) string {
+	if e.Directory != "" {
+		return e.Directory
+	}
 	if dir, ok := lookup("RERANKD_EVENTS"); ok && dir != "" {
 		return dir
 	}
@@ -205,7 +207,7 @@ func (p *program) openSinks(c *config.Config, cluster http.RoundTripper, cluster
 	}
 	if file {
 		key := key
-		key.directory = cmp.Or(c.Events.Directory, eventsDirectory(p.lookup))
+		key.directory = eventsDirectory(c.Events, p.lookup)
 		open("events.directory", key, func() (recordSink, error) {
 			f, err := sink.NewFile(sink.FileOptions{Dir: key.directory, Privacy: privacy, Counter: p.records, Logger: p.logger})
 			if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +116,7 @@ func (v *verdicts) reading(c *config.Config, name string) reading {
 		r.cluster = strings.Join(c.Cluster.URLs, ",")
 	}
 	if file || !cluster { // where nothing is kept any more, what was is still there
-		r.directory = cmp.Or(c.Events.Directory, eventsDirectory(v.lookup))
+		r.directory = eventsDirectory(c.Events, v.lookup)
 	}
 	if i := slices.IndexFunc(c.Experiments, func(e config.Experiment) bool { return e.Name == name }); i >= 0 {
 		r.options.Guards, r.options.Horizon = guardsOf(c.Experiments[i].Guards), time.Duration(c.Experiments[i].Horizon)

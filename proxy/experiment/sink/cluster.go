@@ -39,6 +39,12 @@ type ClusterOptions struct {
 	Logger  *slog.Logger           // nil: nothing is logged
 }
 
+// The indices that UBI's plugin makes.
+const (
+	QueriesIndex = "ubi_queries"
+	EventsIndex  = "ubi_events"
+)
+
 // Cluster keeps records in the cluster's own indices, as the UBI plugin would: an impression as a document of ubi_queries, and an event
 // for each of its first hits, and events as documents of ubi_events. No plugin is needed; the indices are made where they are not there,
 // with the plugin's mappings. Shadows are nothing that UBI has a word for, and are left to other sinks.
@@ -79,7 +85,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 	if err := o.Privacy.Check(); err != nil {
 		return nil, fmt.Errorf("keeping records in a cluster: %w", err)
 	}
-	o.Queries, o.Events = cmp.Or(o.Queries, "ubi_queries"), cmp.Or(o.Events, "ubi_events")
+	o.Queries, o.Events = cmp.Or(o.Queries, QueriesIndex), cmp.Or(o.Events, EventsIndex)
 	o.Ranks, o.Queue, o.Batch, o.Timeout = cmp.Or(o.Ranks, 20), cmp.Or(o.Queue, 8192), cmp.Or(o.Batch, 1<<20), cmp.Or(o.Timeout, 30*time.Second)
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Cluster{

@@ -18,7 +18,7 @@ func ForgetInCluster(ctx context.Context, at *url.URL, transport http.RoundTripp
 		return 0, errors.New("forgetting: no client is named")
 	}
 	c := client{at, transport, time.Minute}
-	queries, events = cmp.Or(queries, "ubi_queries"), cmp.Or(events, "ubi_events")
+	queries, events = cmp.Or(queries, QueriesIndex), cmp.Or(events, EventsIndex)
 	ids := []string{id}
 	if len(salt) > 0 {
 		ids = append(ids, Privacy{Clients: Hashed, Salt: salt}.client(id))

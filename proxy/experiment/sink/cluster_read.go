@@ -56,7 +56,7 @@ type reading struct {
 
 func (s ClusterSource) indices() []reading {
 	return []reading{{
-		cmp.Or(s.Queries, "ubi_queries"), map[string]any{"match_all": map[string]any{}},
+		cmp.Or(s.Queries, QueriesIndex), map[string]any{"match_all": map[string]any{}},
 		[]string{"query_id", "timestamp", "query_response_hit_ids", "query_attributes.rerankd_*"},
 		func(text json.RawMessage) (r experiment.Record, err error) {
 			var d queryDocument
@@ -67,7 +67,7 @@ func (s ClusterSource) indices() []reading {
 		},
 	}, {
 		// What was seen is in ubi_queries; of the events, those would be the most by far.
-		cmp.Or(s.Events, "ubi_events"), map[string]any{"bool": map[string]any{"must_not": map[string]any{"term": map[string]any{"action_name": impressionAction}}}},
+		cmp.Or(s.Events, EventsIndex), map[string]any{"bool": map[string]any{"must_not": map[string]any{"term": map[string]any{"action_name": impressionAction}}}},
 		[]string{"query_id", "timestamp", "action_name", "message_type", "message", "event_attributes.object", "event_attributes.rerankd_received"},
 		func(text json.RawMessage) (r experiment.Record, err error) {
 			var d eventDocument
