@@ -375,16 +375,9 @@ func unbroken(s string) string {
 	return numbers.ReplaceAllString(numbers.ReplaceAllString(s, "$1\u00a0$2"), "$1\u00a0$2") // twice: they may share a digit
 }
 
-// several is so many of something; where its plural is not made by an s, that is given.
+// several is [verdict.Several] of what is counted.
 func several(n int, one string, many ...string) string {
-	switch {
-	case n == 1:
-	case len(many) > 0:
-		one = many[0]
-	default:
-		one += "s"
-	}
-	return spaced(n) + " " + one
+	return verdict.Several(float64(n), one, many...)
 }
 
 // Size is that of the records, for people.

@@ -46,9 +46,9 @@ func (c Comparison) sentence(r *Report) string {
 	}
 	relative := func(x float64) string { return Signed(100*x/c.ControlMean, 1) + " %" }
 	interval := fmt.Sprintf("mean reciprocal rank of the first click %.3f against %.3f, %s; %s confidence sequence %s to %s; %s",
-		c.VariantMean, c.ControlMean, relative(c.Estimate), level(c.Level), relative(c.Low), relative(c.High), number(float64(c.Units), "unit"))
+		c.VariantMean, c.ControlMean, relative(c.Estimate), level(c.Level), relative(c.Low), relative(c.High), Several(float64(c.Units), "unit"))
 	if c.ControlMean == 0 {
-		interval = fmt.Sprintf("mean reciprocal rank of the first click %.3f against 0; %s", c.VariantMean, number(float64(c.Units), "unit"))
+		interval = fmt.Sprintf("mean reciprocal rank of the first click %.3f against 0; %s", c.VariantMean, Several(float64(c.Units), "unit"))
 	}
 	switch c.Shown() {
 	case 1:
@@ -63,7 +63,7 @@ func (c Comparison) sentence(r *Report) string {
 // tooFew is said where any difference is still possible.
 func tooFew(variant, control string, units int, r *Report) string {
 	return fmt.Sprintf("Nothing can be said yet of %s and %s: only %s to compare, and %s in the first %s.",
-		variant, control, number(float64(units), "unit"), number(float64(r.Units.Open), "unit"), hours(r.Horizon.Hours()))
+		variant, control, Several(float64(units), "unit"), Several(float64(r.Units.Open), "unit"), hours(r.Horizon.Hours()))
 }
 
 // more says how much it would take.
@@ -75,7 +75,7 @@ func (e Effect) more(r *Report, of string) string {
 		return fmt.Sprintf(" %s would probably have been shown by now.", strings.ToUpper(of[:1])+of[1:])
 	default:
 		return fmt.Sprintf(" About %s more (%s) would show %s with a chance of %.0f %%.",
-			number(round(e.Searches/e.Needed*left), "search", "searches"), number(round(left), "unit"), of, 100*Power)
+			Several(round(e.Searches/e.Needed*left), "search", "searches"), Several(round(left), "unit"), of, 100*Power)
 	}
 }
 
@@ -85,7 +85,7 @@ func (i Interleaved) sentence(r *Report) string {
 		return tooFew(i.Variant, i.Control, e.Units, r)
 	}
 	interval := fmt.Sprintf("of the searches with a preference, %.1f %% prefer its picks, as the mean over %s; %s confidence sequence %.1f to %.1f %%",
-		share(e.Estimate), number(float64(e.Units), "unit"), level(e.Level), share(e.Low), share(e.High))
+		share(e.Estimate), Several(float64(e.Units), "unit"), level(e.Level), share(e.Low), share(e.High))
 	switch e.Shown() {
 	case 1:
 		return fmt.Sprintf("%s is better than %s: %s.", i.Variant, i.Control, interval)
@@ -103,7 +103,7 @@ func (r *Report) warnings(d design, o Options) []string {
 		if ratio.Mismatch {
 			var shares []string
 			for _, s := range ratio.Shares {
-				shares = append(shares, fmt.Sprintf("%s has %s (%.1f %%, meant were %.1f %%)", s.Variant, number(float64(s.Units), "unit"), 100*s.Got, 100*s.Meant))
+				shares = append(shares, fmt.Sprintf("%s has %s (%.1f %%, meant were %.1f %%)", s.Variant, Several(float64(s.Units), "unit"), 100*s.Got, 100*s.Meant))
 			}
 			warn("Sample ratio mismatch%s: %s. Something decides who is recorded; look for what happens to one variant's searches alone.",
 				inPhase(ratio.Phase), strings.Join(shares, ", "))
@@ -123,25 +123,25 @@ func (r *Report) warnings(d design, o Options) []string {
 		warn("The variants or their shares were changed while the experiment ran. That makes another experiment, which should have another name.")
 	}
 	if r.Units.Crossed > 0 {
-		warn("%s had several variants: what counts is the first.", number(float64(r.Units.Crossed), "unit"))
+		warn("%s had several variants: what counts is the first.", Several(float64(r.Units.Crossed), "unit"))
 	}
 	if i := r.Interleaved; i != nil && i.Excluded*10 > i.Pages {
 		warn("%.1f %% of the interleaved pages lacked one of the rankings, and count for no one.", 100*float64(i.Excluded)/float64(i.Pages))
 	}
 	c := r.Clicks
 	if lost := c.Early + c.NotShown + c.NoObject; lost > 20 && lost > c.Counted/10 {
-		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", number(float64(lost), "event"), number(float64(c.Counted), "click"))
+		warn("%s could not be put to what was shown, beside %s that could: see what was excluded.", Several(float64(lost), "event"), Several(float64(c.Counted), "click"))
 	}
 	if pages := r.pages(); c.Mixed > 20 && c.Mixed*100 > pages {
 		warn("%s of %s have the query id of another search: the application sends one ext.ubi.query_id for several searches, which are taken for one here. Each wants its own, or none.",
-			number(float64(c.Mixed), "page"), Number(float64(pages)))
+			Several(float64(c.Mixed), "page"), Number(float64(pages)))
 	}
 	if len(r.Others) == 0 && r.Orphans > 20 && r.Orphans > c.Counted/10 { // where there are others, nobody knows whose they would be
 		warn("%s", r.OrphanSentence())
 	}
 	if a := r.Ahead; a.Records > 0 {
 		warn("%s dated after now, %s, up to %s: the clock of a machine that keeps records is wrong. They are left out.",
-			number(float64(a.Records), "record is", "records are"), o.Now.UTC().Format(minute), a.Latest.Format(minute))
+			Several(float64(a.Records), "record is", "records are"), o.Now.UTC().Format(minute), a.Latest.Format(minute))
 	}
 	return all
 }
@@ -162,7 +162,7 @@ func (r *Report) OrphanSentence() string {
 		return ""
 	}
 	return fmt.Sprintf("%s of searches that are not in these records: those of another copy of rerankd are missing, or events are sent with wrong query ids.",
-		number(float64(r.Orphans), "event is", "events are"))
+		Several(float64(r.Orphans), "event is", "events are"))
 }
 
 func inPhase(phase string) string {
@@ -174,9 +174,9 @@ func inPhase(phase string) string {
 
 func hours(h float64) string {
 	if h < 1 {
-		return number(math.Round(h*60), "minute")
+		return Several(math.Round(h*60), "minute")
 	}
-	return number(h, "hour")
+	return Several(h, "hour")
 }
 
 func level(l float64) string { return strconv.FormatFloat(100*l, 'g', 4, 64) + " %" }

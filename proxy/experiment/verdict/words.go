@@ -42,12 +42,12 @@ func (r *Report) Open() string {
 	if r.Units.Open == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s of %s are still in their first %s, and do not count yet.", Number(float64(r.Units.Open)), number(float64(r.Units.All), "unit"), Plainly(r.Horizon))
+	return fmt.Sprintf("%s of %s are still in their first %s, and do not count yet.", Number(float64(r.Units.Open)), Several(float64(r.Units.All), "unit"), Plainly(r.Horizon))
 }
 
 // Concentration says on how few all rests.
 func (u Units) Concentration() string {
-	s := fmt.Sprintf("%s; the one that searches most makes %.1f %% of the searches", number(float64(u.All), "unit"), 100*u.Largest)
+	s := fmt.Sprintf("%s; the one that searches most makes %.1f %% of the searches", Several(float64(u.All), "unit"), 100*u.Largest)
 	if u.ByRequest > 0 {
 		s += fmt.Sprintf("; %.1f %% of the searches had nothing to assign by but the request, which is then the unit", 100*u.ByRequest)
 	}
@@ -116,8 +116,8 @@ func Number(x float64) string {
 	return s
 }
 
-// number is so many of something; where its plural is not made by an s, that is given.
-func number(x float64, one string, many ...string) string {
+// Several is so many of something; where its plural is not made by an s, that is given.
+func Several(x float64, one string, many ...string) string {
 	switch {
 	case math.Round(x) == 1:
 	case len(many) > 0:
