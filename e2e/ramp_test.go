@@ -366,9 +366,8 @@ func (r *ramp) report(t *testing.T, inside map[string]int) {
 
 // A rampModel is a server of a model that turns a window round, and does worse when it is told to.
 type rampModel struct {
-	URL  string
-	mode atomic.Int32
-	wake atomic.Pointer[chan struct{}] // closed when the mode changes
+	URL string
+	*mode
 }
 
 const (
@@ -379,20 +378,12 @@ const (
 )
 
 func newRampModel(t *testing.T) *rampModel {
-	m := new(rampModel)
-	wake := make(chan struct{})
-	m.wake.Store(&wake)
+	m := &rampModel{mode: newMode()}
 	s := httptest.NewServer(http.HandlerFunc(m.serve))
 	t.Cleanup(s.Close)
 	t.Cleanup(func() { m.set(modelReverses) })
 	m.URL = s.URL
 	return m
-}
-
-func (m *rampModel) set(mode int32) {
-	m.mode.Store(mode)
-	wake := make(chan struct{})
-	close(*m.wake.Swap(&wake))
 }
 
 func (m *rampModel) serve(w http.ResponseWriter, r *http.Request) {
@@ -405,8 +396,7 @@ func (m *rampModel) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	wake := *m.wake.Load()
-	switch m.mode.Load() {
+	switch way, wake := m.now(); way {
 	case modelFails:
 		http.Error(w, "out of order", http.StatusInternalServerError)
 		return

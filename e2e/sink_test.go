@@ -283,9 +283,8 @@ func (s *sinkTest) flood(usual times) {
 
 // A front is a cluster that searches as the one behind it does, and takes records as it is told to.
 type front struct {
-	URL  string
-	mode atomic.Int32
-	wake atomic.Pointer[chan struct{}]
+	URL string
+	*mode
 }
 
 const (
@@ -302,9 +301,7 @@ func newFront(t *testing.T, node *cluster.Node) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := new(front)
-	wake := make(chan struct{})
-	f.wake.Store(&wake)
+	f := &front{mode: newMode()}
 	behind := &http.Transport{MaxIdleConnsPerHost: 20}
 	t.Cleanup(behind.CloseIdleConnections)
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }, Transport: behind}
@@ -313,8 +310,7 @@ func newFront(t *testing.T, node *cluster.Node) *front {
 			pass.ServeHTTP(w, r)
 			return
 		}
-		wake := *f.wake.Load()
-		switch f.mode.Load() {
+		switch way, wake := f.now(); way {
 		case frontBusy:
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, `{"error":{"type":"es_rejected_execution_exception"},"status":429}`, http.StatusTooManyRequests)
@@ -336,10 +332,4 @@ func newFront(t *testing.T, node *cluster.Node) *front {
 	t.Cleanup(func() { f.set(frontPasses) })
 	f.URL = server.URL
 	return f
-}
-
-func (f *front) set(mode int32) {
-	f.mode.Store(mode)
-	wake := make(chan struct{})
-	close(*f.wake.Swap(&wake))
 }

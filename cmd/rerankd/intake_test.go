@@ -58,11 +58,11 @@ func TestImplied(t *testing.T) {
 	}
 }
 
-// Pages of an application send events to the admin listener, from the origins that the configuration names, where all else that comes from
-// elsewhere is refused.
-func TestEventsFromElsewhere(t *testing.T) {
+// startEvents starts the program with so much said of events. Its stop must follow.
+func startEvents(t *testing.T, events string) *service {
+	t.Helper()
 	p := newTestProgram(t)
-	c, err := p.load("admin: { listen: '127.0.0.1:0' }\nlisten: 127.0.0.1:0\nevents: { sink: file, directory: " + t.TempDir() + ", origins: ['https://shop.example'] }")()
+	c, err := p.load("admin: { listen: '127.0.0.1:0' }\nlisten: 127.0.0.1:0\nevents: { " + events + " }")()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +72,13 @@ func TestEventsFromElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.close()
+	return s
+}
+
+// Pages of an application send events to the admin listener, from the origins that the configuration names, where all else that comes from
+// elsewhere is refused.
+func TestEventsFromElsewhere(t *testing.T) {
+	s := startEvents(t, "sink: file, directory: "+t.TempDir()+", origins: ['https://shop.example']")
 	defer s.stop(0, time.Second)
 	const click = `[{"action_name":"click","query_id":"q","timestamp":"2026-01-31T12:00:00Z"}]`
 	for origin, want := range map[string]int{"https://shop.example": http.StatusAccepted, "https://other.example": http.StatusForbidden} {
@@ -122,18 +129,8 @@ func TestForwarded(t *testing.T) {
 
 // What the configuration says of events holds for those that come.
 func TestEventsAsConfigured(t *testing.T) {
-	p := newTestProgram(t)
 	directory := t.TempDir()
-	c, err := p.load("admin: { listen: '127.0.0.1:0' }\nlisten: 127.0.0.1:0\nevents: { sink: file, directory: " + directory + ", rate: 6, trusted_proxies: [127.0.0.1], first_position: 0, unknown: keep }")()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &environment{lookup: func(string) (string, bool) { return "", false }, open: p.program.open}
-	s, err := startService(t.Context(), e, c, p.program.logger, p.program.recent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.close()
+	s := startEvents(t, "sink: file, directory: "+directory+", rate: 6, trusted_proxies: [127.0.0.1], first_position: 0, unknown: keep")
 	send := func(from, body string) (accepted int) {
 		req, err := http.NewRequest("POST", s.adminURL+"/ubi_events", strings.NewReader(body))
 		if err != nil {
