@@ -1,7 +1,7 @@
 """Step 4: training. Reads what the steps before wrote, and writes run/model.safetensors at the end.
 
 Two ways. `table` reads questions and documents apart, so that every document of a batch is a wrong answer to every other question: 32 questions
-against 96 documents, of one domain. `pairs` reads question and document together, which is what trains the gates between them: 12 questions
+against 64 documents, of one domain. `pairs` reads question and document together, which is what trains the gates between them: 12 questions
 against 6 documents each. Both have the same loss: the cross-entropy of the answer among the others, and the divergence from the teacher's
 judgement of the same (all-MiniLM-L6-v2's cosines); and `table` holds each vector to the teacher's.
 
@@ -56,10 +56,21 @@ def divergence(logits: torch.Tensor, cosines: torch.Tensor, allowed: torch.Tenso
     return F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
+def read(model: encoder.Encoder, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and mask of texts, read in runs of 32 of like length, so that little is padding."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    parts = [encoder.padded([rows[i] for i in order[k : k + 32]]) for k in range(0, len(rows), 32)]
+    longest = parts[-1][0].shape[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = [F.pad(model.states(ids, mask), (0, 0, 0, longest - ids.shape[1])) for ids, mask in parts]
+    back = torch.tensor(order).argsort()
+    return torch.cat(states)[back], torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, mask in parts])[back]
+
+
 def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts) -> dict[str, torch.Tensor]:
     documents = [p["answer"] for p in batch]
     for p in batch:
-        documents += rng.sample(p["negatives"], 2)
+        documents.append(rng.choice(p["negatives"]))
     questions = [p["question"] for p in batch]
     groups = [p["group"] for p in batch]
     allowed = torch.ones(len(questions), len(documents), dtype=torch.bool)
@@ -68,10 +79,7 @@ def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, te
             allowed[i, j] = i == j or (groups[i] != groups[j] and documents[j] != p["answer"])
         for j in range(len(batch), len(documents)):
             allowed[i, j] = documents[j] != p["answer"]
-    q, d = encoder.padded([texts.ids(i) for i in questions]), encoder.padded([texts.ids(i) for i in documents])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        qx, dx = model.states(*q), model.states(*d)
-    logits, qv, dv = model.table((qx, q[1]), (dx, d[1]))
+    logits, qv, dv = model.table(read(model, [texts.ids(i) for i in questions]), read(model, [texts.ids(i) for i in documents]))
     tq, td = texts.taught(questions), texts.taught(documents)
     return {
         "answer": F.cross_entropy((SHARPNESS / 12 * logits).masked_fill(~allowed, -1e4), torch.arange(len(batch))),
