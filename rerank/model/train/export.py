@@ -1,0 +1,183 @@
+"""Step 6: the graph. Writes model.onnx, tokenizer.json, config.json into --out: of int8 weights, or of float32 ones with --precision float32.
+
+The graph is written operator by operator, out of standard ones (opset 17): it is the encoder's `pairs`, and nothing of the training's.
+In int8, weights have a scale for each output (word pieces: for each piece), and activations are scaled as they come.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import tempfile
+
+import numpy
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+import encoder
+
+OPSET = 17
+
+
+class Graph:
+    """Collects operators and constants; each method returns the name of what it makes."""
+
+    def __init__(self) -> None:
+        self.nodes, self.constants = [], {}
+
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes) -> str:
+        output = name or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=f"/{output}", **attributes))
+        return output
+
+    def constant(self, name: str, value, dtype=numpy.float32) -> str:
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(numpy.ascontiguousarray(numpy.asarray(value, dtype=dtype)), name)
+        return name
+
+    def linear(self, x: str, name: str, weight, bias) -> str:
+        """weight: [outputs, inputs], as torch has it."""
+        product = self.add("MatMul", x, self.constant(f"{name}.weight", weight.T))
+        return self.add("Add", product, self.constant(f"{name}.bias", bias))
+
+    def norm(self, x: str, name: str, module) -> str:
+        weight, bias = (self.constant(f"{name}.{part}", value) for part, value in (("weight", module.weight.detach()), ("bias", module.bias.detach())))
+        return self.add("LayerNormalization", x, weight, bias, axis=-1, epsilon=1e-12)
+
+    def gelu(self, x: str) -> str:
+        error = self.add("Erf", self.add("Div", x, self.constant("sqrt2", 2**0.5)))
+        return self.add("Mul", self.add("Mul", x, self.add("Add", error, self.constant("one", 1))), self.constant("half", 0.5))
+
+    def heads(self, x: str, order: list[int]) -> str:
+        """[batch, length, SIZE] to [batch, heads, length, per head], or with its last axes the other way."""
+        split = self.add("Reshape", x, self.constant("heads", [0, 0, encoder.HEADS, encoder.SIZE // encoder.HEADS], numpy.int64))
+        return self.add("Transpose", split, perm=order)
+
+    def axes(self, *axes: int) -> str:
+        return self.constant("axes" + "_".join(map(str, axes)).replace("-", "m"), axes, numpy.int64)
+
+    def words(self, model: encoder.Encoder, int8: bool) -> str:
+        table = model.words.weight.detach().numpy()
+        if not int8:
+            return self.add("Gather", self.constant("words", table), "input_ids")
+        scale = numpy.maximum(abs(table).max(1, keepdims=True), 1e-9) / 127
+        pieces = self.add("Gather", self.constant("words", numpy.rint(table / scale), numpy.int8), "input_ids")
+        return self.add("Mul", self.add("Cast", pieces, to=TensorProto.FLOAT), self.add("Gather", self.constant("words.scale", scale), "input_ids"))
+
+
+def build(model: encoder.Encoder, int8: bool) -> onnx.ModelProto:
+    g = Graph()
+    mask = g.add("Cast", "attention_mask", to=TensorProto.FLOAT)
+    second = g.add("Cast", "token_type_ids", to=TensorProto.FLOAT)
+    one = g.constant("one", 1)
+    of_second = g.add("Mul", mask, second)
+    of_first = g.add("Sub", mask, of_second)
+
+    # Each text has positions from 0.
+    shape = g.add("Shape", "input_ids")
+    length = g.add("Gather", shape, g.constant("at1", 1, numpy.int64))
+    places = g.add("Range", g.constant("zero_int", 0, numpy.int64), length, g.constant("one_int", 1, numpy.int64))
+    before = g.add("Cast", g.add("ReduceSum", of_first, g.axes(1), keepdims=1), to=TensorProto.INT64)
+    positions = g.add("Sub", places, g.add("Mul", "token_type_ids", before))
+
+    # Two texts see each other through the gates alone. A softmax does not change when its logits all do by as much, so that the token's own
+    # text need not be told from the other by more than this: gate · (1 − 2 · second of the row) · second of the column.
+    row = g.add("Unsqueeze", g.add("Sub", one, g.add("Add", second, second)), g.axes(1, 3))
+    across = g.add("Mul", row, g.add("Unsqueeze", second, g.axes(1, 2)))
+    padding = g.add("Mul", g.add("Sub", g.add("Unsqueeze", mask, g.axes(1, 2)), one), g.constant("far", 1e4))
+
+    x = g.add("Add", g.words(model, int8), g.add("Gather", g.constant("positions", model.positions.weight.detach()), positions))
+    x = g.norm(x, "norm", model.norm)
+    for i, layer in enumerate(model.layers):
+        name = f"layers.{i}"
+        detached = lambda linear: (linear.weight.detach(), linear.bias.detach())
+        weight, bias = detached(layer.query)
+        scale = (encoder.SIZE // encoder.HEADS) ** -0.5
+        q = g.heads(g.linear(x, f"{name}.query", weight * scale, bias * scale), [0, 2, 1, 3])
+        k = g.heads(g.linear(x, f"{name}.key", *detached(layer.key)), [0, 2, 3, 1])
+        v = g.heads(g.linear(x, f"{name}.value", *detached(layer.value)), [0, 2, 1, 3])
+        scores = g.add("Add", g.add("MatMul", q, k), padding)
+        gate = g.constant(f"{name}.gate", layer.gate.detach().view(1, -1, 1, 1))
+        shares = g.add("Softmax", g.add("Add", scores, g.add("Mul", across, gate)), axis=-1)
+        y = g.add("Transpose", g.add("MatMul", shares, v), perm=[0, 2, 1, 3])
+        y = g.add("Reshape", y, g.constant("joined", [0, 0, encoder.SIZE], numpy.int64))
+        x = g.norm(g.add("Add", g.linear(y, f"{name}.out", *detached(layer.out)), x), f"{name}.attention_norm", layer.attention_norm)
+        y = g.linear(g.gelu(g.linear(x, f"{name}.up", *detached(layer.up))), f"{name}.down", *detached(layer.down))
+        x = g.norm(g.add("Add", y, x), f"{name}.norm", layer.norm)
+
+    texts = g.add("Concat", g.add("Unsqueeze", of_first, g.axes(1)), g.add("Unsqueeze", of_second, g.axes(1)), axis=1)
+    # The length of a text makes no difference to the direction of its mean.
+    sums = g.add("LpNormalization", g.add("MatMul", texts, x), axis=2, p=2)
+    first, other = g.add("Split", sums, axis=1, name="first"), "other"
+    g.nodes[-1].output.append("other")
+    cosine = g.add("ReduceSum", g.add("Mul", first, other), g.axes(1, 2), keepdims=0)
+
+    unit = g.add("LpNormalization", x, axis=2, p=2)
+    likeness = g.add("MatMul", unit, g.add("Transpose", unit, perm=[0, 2, 1]))
+    none = g.add("Mul", g.add("Sub", g.add("Unsqueeze", of_second, g.axes(1)), one), g.constant("two", 2))
+    best = g.add("ReduceMax", g.add("Add", likeness, none), axes=[2], keepdims=0)
+    late = g.add("Div", g.add("ReduceSum", g.add("Mul", best, of_first), g.axes(1), keepdims=0), g.add("ReduceSum", of_first, g.axes(1), keepdims=0))
+
+    scale, middle, times = model.scale.item(), model.middle.item(), model.late.item()
+    logit = g.add("Add", g.add("Mul", cosine, g.constant("scale", scale)), g.add("Mul", late, g.constant("late", times)))
+    logit = g.add("Sub", logit, g.constant("offset", scale * middle + 0.5 * times))
+    g.add("Unsqueeze", logit, g.axes(1), name="logits")
+
+    inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "length"]) for n in ("input_ids", "attention_mask", "token_type_ids")]
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1])
+    graph = helper.make_graph(g.nodes, "rerankd", inputs, [output], list(g.constants.values()))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="rerankd")
+
+
+def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = pathlib.Path(folder) / "plain.onnx", pathlib.Path(folder) / "small.onnx"
+        onnx.save(model, plain)
+        quantize_dynamic(plain, small, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True})
+        return onnx.load(small)
+
+
+def files(out: pathlib.Path) -> None:
+    """The tokenizer, with the form of a pair; and what the program reads of the architecture."""
+    tokenizer = json.loads((encoder.start() / "tokenizer.json").read_text())
+    tokenizer["truncation"] = tokenizer["padding"] = None
+    special = lambda token, kind: {"SpecialToken": {"id": token, "type_id": kind}}
+    text = lambda name, kind: {"Sequence": {"id": name, "type_id": kind}}
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0)],
+        "pair": [special("[CLS]", 0), text("A", 0), special("[SEP]", 0), special("[CLS]", 1), text("B", 1), special("[SEP]", 1)],
+        "special_tokens": {token: {"id": token, "ids": [number], "tokens": [token]} for token, number in (("[CLS]", 101), ("[SEP]", 102))},
+    }
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, indent=1) + "\n")
+    config = json.loads((encoder.start() / "config.json").read_text())
+    kept = ("hidden_act", "hidden_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads", "num_hidden_layers", "pad_token_id", "vocab_size")
+    config = {key: config[key] for key in kept} | {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}, "type_vocab_size": 2}
+    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", type=pathlib.Path, required=True, help="working folder")
+    parser.add_argument("--run", help="the run whose model it is; all-MiniLM-L6-v2 as it came if none")
+    parser.add_argument("--precision", choices=("int8", "float32"), default="int8")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder to write to")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    model = encoder.load(args.dir / args.run / "model.safetensors" if args.run else None).eval()
+    int8 = args.precision == "int8"
+    graph = build(model, int8)
+    if int8:
+        graph = quantised(graph)
+    onnx.checker.check_model(graph, full_check=True)
+    path = args.out / "model.onnx"
+    onnx.save(graph, path)
+    files(args.out)
+    data = path.read_bytes()
+    print(f"{path}: {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+
+
+if __name__ == "__main__":
+    main()
