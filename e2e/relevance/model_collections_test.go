@@ -120,13 +120,17 @@ func isEmpty(d demo.Document) bool {
 	return strings.HasSuffix(d.Name, "-dbg") || strings.HasSuffix(d.Name, "-dbgsym") || saysEmpty.MatchString(d.Summary) || saysEmpty.MatchString(d.Description)
 }
 
+// fillers are words of summaries that nobody searches by, beside those that carry no meaning anywhere.
+var fillers = strings.Fields("all allows any based between can currently etc other out over several some than under use used uses using various very via when which while written")
+
 // contentWords are the words of a text that carry meaning, in lower case, each once.
 func contentWords(text string) []string {
 	var words []string
 	for w := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if utf8.RuneCountInString(w) > 1 && !slices.Contains(demo.StopWords, w) && !slices.Contains(words, w) {
-			words = append(words, w)
+		if utf8.RuneCountInString(w) < 2 || slices.Contains(demo.StopWords, w) || slices.Contains(fillers, w) || slices.Contains(words, w) {
+			continue
 		}
+		words = append(words, w)
 	}
 	return words
 }
@@ -206,5 +210,26 @@ func heldCollection(dir, name string) func(*testing.T, *cluster.Node) collection
 			t.Fatalf("reading %s: got no queries", file.Name())
 		}
 		return c
+	}
+}
+
+func TestCutSentence(t *testing.T) {
+	for _, c := range []struct{ text, first, rest string }{
+		{"Edits sound. It plays it too.", "Edits sound.", "It plays it too."},
+		{"Reads files, e.g. FLAC. Writes none.", "Reads files, e.g. FLAC.", "Writes none."},
+		{"Runs node.js programs. Quickly.", "Runs node.js programs.", "Quickly."},
+		{"A sentence.\nA paragraph", "A sentence.", "A paragraph"},
+		{"A heading\nA sentence. More.", "", "A heading\nA sentence. More."},
+		{"One sentence.", "", "One sentence."},
+	} {
+		if first, rest := cutSentence(c.text); first != c.first || rest != c.rest {
+			t.Errorf("%q: got %q and %q, want %q and %q", c.text, first, rest, c.first, c.rest)
+		}
+	}
+}
+
+func TestWithout(t *testing.T) {
+	if got, want := without("Sound editor (GTK+): a Sound Editor (gtk+).", "sound editor (GTK+)"), ": a ."; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -106,14 +106,15 @@ func speed(t *testing.T, subjects []subject, pairs []pair) section {
 	}
 	s := section{
 		title:  fmt.Sprintf("Speed: one worker of %s, %d pairs, the median of %d rounds", processor(), len(pairs), rounds),
-		header: []string{"model", "precision", "tokens", "ms/token", "ms/pair"},
-		right:  []int{2, 3, 4},
+		header: []string{"model", "precision", "graph's sha256", "tokens", "ms/token", "ms/pair"},
+		right:  []int{3, 4, 5},
 	}
 	for i, r := range runners {
 		slices.Sort(r.rounds)
 		ms := float64(r.rounds[rounds/2].Microseconds()) / 1000
 		s.rows = append(s.rows, []string{
-			subjects[i].name, r.files.Precision, fmt.Sprint(r.count), fmt.Sprintf("%.4f", ms/float64(max(r.count, 1))), fmt.Sprintf("%.2f", ms/float64(max(len(pairs), 1))),
+			subjects[i].name, r.files.Precision, fmt.Sprintf("%.12s", r.files.Digest),
+			fmt.Sprint(r.count), fmt.Sprintf("%.4f", ms/float64(max(r.count, 1))), fmt.Sprintf("%.2f", ms/float64(max(len(pairs), 1))),
 		})
 	}
 	return s

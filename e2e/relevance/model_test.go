@@ -140,6 +140,7 @@ type tally struct {
 	measure   eval.Measure
 	questions []question
 	orders    map[arm][][]string // by question, the ids of the first 50 hits
+	untouched map[arm][]bool     // by question, whether the order is the cluster's, since the model had nothing to say
 }
 
 // values are what a measure says of an arm's orders, by question.
@@ -173,11 +174,12 @@ func (y *tally) losing(a arm) float64 {
 
 // pool is the questions of several collections of one measure as one.
 func pool(name string, tallies []*tally) *tally {
-	all := &tally{name: name, measure: tallies[0].measure, orders: make(map[arm][][]string)}
+	all := &tally{name: name, measure: tallies[0].measure, orders: make(map[arm][][]string), untouched: make(map[arm][]bool)}
 	for _, y := range tallies {
 		all.questions = append(all.questions, y.questions...)
 		for a, orders := range y.orders {
 			all.orders[a] = append(all.orders[a], orders...)
+			all.untouched[a] = append(all.untouched[a], y.untouched[a]...)
 		}
 	}
 	return all
@@ -263,7 +265,7 @@ func measureArms(t *testing.T, name string, c collection, arms []arm, node *clus
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &tally{name: name, measure: measure, questions: c.questions, orders: make(map[arm][][]string)}
+	y := &tally{name: name, measure: measure, questions: c.questions, orders: make(map[arm][][]string), untouched: make(map[arm][]bool)}
 	for _, q := range c.questions {
 		ids, _ := ask(t, node.URL, deep(t, q))
 		y.orders[arm{}] = append(y.orders[arm{}], ids)
@@ -273,26 +275,27 @@ func measureArms(t *testing.T, name string, c collection, arms []arm, node *clus
 		begun := time.Now()
 		searched := c.index() + "-" + a.suffix()
 		alias(t, node, c.index(), searched)
-		untouched := make(map[string]int)
+		reasons := make(map[string]int) // why searches were not reranked
 		for _, q := range c.questions {
 			q.path = "/" + searched + "/_search"
 			ids, header := askReranked(t, through, deep(t, q))
-			switch reason, _ := strings.CutPrefix(header, "skipped; reason="); reason {
-			case "language", "no_query", "no_text": // the model has nothing to say, and its users see the cluster's order
-				untouched[reason]++
-			default:
+			reason, skipped := strings.CutPrefix(header, "skipped; reason=")
+			if skipped = skipped && slices.Contains([]string{"language", "no_query", "no_text"}, reason); skipped {
+				reasons[reason]++
+			} else {
 				checkComplete(t, header)
 			}
 			y.orders[a] = append(y.orders[a], ids)
+			y.untouched[a] = append(y.untouched[a], skipped)
 		}
 		d := y.difference(arm{}, a)
-		t.Logf("%s: %s %.4f (%+.4f) in %.0f s%s", a, measure.Title(), d.Against, d.Mean, time.Since(begun).Seconds(), untouchedBy(untouched))
+		t.Logf("%s: %s %.4f (%+.4f) in %.0f s%s", a, measure.Title(), d.Against, d.Mean, time.Since(begun).Seconds(), counted(reasons))
 	}
 	return y
 }
 
-// untouchedBy says how many searches were not reranked, and why.
-func untouchedBy(reasons map[string]int) string {
+// counted says how many searches were not reranked, and why.
+func counted(reasons map[string]int) string {
 	var b strings.Builder
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		fmt.Fprintf(&b, "; %d not reranked: %s", reasons[reason], reason)
@@ -317,11 +320,11 @@ func deep(t *testing.T, q question) question {
 }
 
 // fidelity is how like two arms order the same windows: the mean of Spearman's rank correlations, and the share that have the same first
-// hit, over the windows of two hits or more.
+// hit, over the windows of two hits or more that both models read.
 func (y *tally) fidelity(a, b arm) (windows int, spearman, sameFirst float64) {
 	for i, order := range y.orders[a] {
 		other := y.orders[b][i]
-		if len(order) < 2 {
+		if len(order) < 2 || y.untouched[a][i] || y.untouched[b][i] {
 			continue
 		}
 		windows++
@@ -385,5 +388,24 @@ func checkModel(t *testing.T, c contest, debian *tally, others []*tally, other *
 		_, spearman, sameFirst := pool("all", []*tally{debian, other}).fidelity(replaced, arm{c.fp32, true})
 		least("mean rank correlation of int8 and fp32", spearman, 0.99)
 		least("share of the windows of which int8 and fp32 have the same first hit", sameFirst, 0.93)
+	}
+}
+
+func TestRankCorrelation(t *testing.T) {
+	one := strings.Fields("a b c d")
+	for _, c := range []struct {
+		other string
+		want  float64
+	}{
+		{"a b c d", 1},
+		{"d c b a", -1},
+		{"b a c d", 0.8}, // 1 - 6*2/(4*15)
+	} {
+		if got := rankCorrelation(one, strings.Fields(c.other)); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%v and %s: got %v, want %v", one, c.other, got, c.want)
+		}
+	}
+	if got := rankCorrelation(one, strings.Fields("a b c e")); !math.IsNaN(got) {
+		t.Errorf("orders of other ids: got %v, want NaN", got)
 	}
 }
