@@ -304,6 +304,7 @@ func askWhole(t *testing.T, through string, q question) (ids []string, header st
 		if late := header == "skipped; reason=timeout" || header == "skipped; reason=busy"; !short && !late || time.Now().After(deadline) {
 			return ids, header
 		}
+		time.Sleep(time.Second) // the order too is remembered, for some seconds
 	}
 }
 
