@@ -298,13 +298,13 @@ func measureArms(t *testing.T, name string, c collection, arms []arm, node *clus
 // are remembered, so that it gets further every time.
 func askWhole(t *testing.T, through string, q question) (ids []string, header string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); ; {
+	for deadline := time.Now().Add(10 * time.Minute); ; {
 		ids, header = askReranked(t, through, q)
 		short := strings.HasPrefix(header, "applied") && parameter(header, "scored") != parameter(header, "window")
 		if late := header == "skipped; reason=timeout" || header == "skipped; reason=busy"; !short && !late || time.Now().After(deadline) {
 			return ids, header
 		}
-		time.Sleep(time.Second) // the order too is remembered, for some seconds
+		time.Sleep(time.Second) // the order too is remembered, for a minute
 	}
 }
 
