@@ -83,6 +83,12 @@ e2e: build ## Run the live tests on the wider matrix: OpenSearch 3.8, Elasticsea
 relevance: build ## Measure relevance over HTTP on a live node, against the golden summary
 	RERANKD_E2E=relevance go test -count=1 -v -timeout 60m ./e2e/relevance
 
+# Folders of models and texts, from here: RERANKD_MODEL stands in for the embedded one, RERANKD_BIENCODER is what it comes from, RERANKD_FP32 its
+# twin of whole weights, RERANKD_HELD has the collections outside of its domain. RERANKD_EVAL_OUT is a file for the tables in Markdown.
+.PHONY: eval-model
+eval-model: build ## Measure the embedded model against lexical search and the bi-encoder it comes from   [RERANKD_BIENCODER=DIR] …
+	RERANKD_E2E=model go test -count=1 -v -timeout 180m -run '^TestModel$$' ./e2e/relevance
+
 .PHONY: experiments
 experiments: build ## Hold `eval` and experiments against a known truth on every engine, by simulated people
 	RERANKD_E2E=experiment go test -count=1 -v -timeout 90m ./e2e/relevance

@@ -132,15 +132,8 @@ func measure(t *testing.T, c collection, direct, through string, check func(t *t
 	for _, q := range c.questions {
 		ids, _ := ask(t, direct, q)
 		before = append(before, value(c, q, ids))
-		for deadline := time.Now().Add(20 * time.Second); ; {
-			var header string
-			ids, header = ask(t, through, q)
-			if header == "skipped; reason=warming" && time.Now().Before(deadline) {
-				continue // the mapping is being read aside
-			}
-			check(t, header)
-			break
-		}
+		ids, header := askReranked(t, through, q)
+		check(t, header)
 		after = append(after, value(c, q, ids))
 	}
 	r := eval.Compare(before, after)
@@ -148,6 +141,17 @@ func measure(t *testing.T, c collection, direct, through string, check func(t *t
 		Collection: c.name, Digest: c.digest, Measure: c.measure, Queries: r.Queries,
 		Cluster: round(r.Baseline), Reranked: round(r.Against), Low: round(r.Low), High: round(r.High),
 		Wins: r.Wins, Losses: r.Losses, Ties: r.Ties,
+	}
+}
+
+// askReranked asks a proxy, and asks again as long as it reads the mapping aside.
+func askReranked(t *testing.T, through string, q question) (ids []string, header string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		ids, header = ask(t, through, q)
+		if header != "skipped; reason=warming" || time.Now().After(deadline) {
+			return ids, header
+		}
 	}
 }
 
@@ -194,8 +198,8 @@ func ask(t *testing.T, url string, q question) (ids []string, header string) {
 	return ids, resp.Header.Get("X-Rerank")
 }
 
-// debian is the demonstration's corpus and its held-out queries. A reciprocal rank each: MRR@10.
-func debian(t *testing.T, node *cluster.Node) collection {
+// packages is the demonstration's corpus.
+func packages(t *testing.T) *demo.Corpus {
 	t.Helper()
 	cache := filepath.Join("..", "..", ".cache")
 	if dir := os.Getenv("RERANKD_CACHE"); dir != "" {
@@ -209,6 +213,13 @@ func debian(t *testing.T, node *cluster.Node) collection {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return corpus
+}
+
+// debian is the demonstration's corpus and its held-out queries. A reciprocal rank each: MRR@10.
+func debian(t *testing.T, node *cluster.Node) collection {
+	t.Helper()
+	corpus := packages(t)
 	const index = "e2e-relevance-packages"
 	node.Delete(t, index)
 	t.Cleanup(func() { node.Delete(t, index) })

@@ -68,11 +68,12 @@ func shared(query, text string) float64 {
 // contentWords are the words of a text in lower case, without the ones that carry no meaning and without a plural's s.
 func contentWords(text string) []string {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	words = slices.DeleteFunc(words, func(w string) bool { return slices.Contains(stopWords, w) })
+	words = slices.DeleteFunc(words, func(w string) bool { return slices.Contains(StopWords, w) })
 	for i, w := range words {
 		words[i] = strings.TrimSuffix(w, "s")
 	}
 	return words
 }
 
-var stopWords = strings.Fields("a an and are as at be but by for from if in into is it its no not of on or such that the their then there these they this to was with you your")
+// StopWords are the words that carry no meaning of their own.
+var StopWords = strings.Fields("a an and are as at be but by for from if in into is it its no not of on or such that the their then there these they this to was with you your")
