@@ -4,6 +4,8 @@
     pairs.jsonl    question, answer, negatives (found by BM25, nearest first), group (two questions of one group have no wrong answers in
                    each other), kind
 
+and texts-held.jsonl and pairs-held.jsonl alike, of the held-out packages, by which the trained model is calibrated.
+
 Questions are what people type: what an upstream author calls the program, a synopsis, some keywords, a first sentence; headings, headwords, a
 sentence out of a passage. The answer never holds the question word for word, unless it is a headword.
 """
@@ -145,10 +147,70 @@ def rows(path: pathlib.Path) -> list:
         return [json.loads(line) for line in file]
 
 
-def spread(near: list[int], rng: random.Random) -> list[int]:
-    """Some of the nearest and some of what is farther, nearest first."""
+def spread(near: list, rng: random.Random) -> list[int]:
+    """Places of some of the nearest and of some of what is farther, nearest first."""
     half = NEGATIVES // 2
     return sorted(rng.sample(range(min(8, len(near))), min(half, len(near))) + rng.sample(range(8, max(8, len(near))), min(NEGATIVES - half, max(0, len(near) - 8))))
+
+
+class Mined:
+    """Pairs, and the texts that they refer to by number."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.texts: dict[str, int] = {}
+        self.pairs: list[dict] = []
+
+    def number(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+    def add(self, kind: str, question: str, answer: str, negatives: list[str], group: str) -> None:
+        numbers = [self.number(negatives[k]) for k in spread(negatives, self.rng)]
+        self.pairs.append({"question": self.number(question), "answer": self.number(answer), "negatives": numbers, "group": group, "kind": kind})
+
+    def mine_packages(self, packages: list[dict]) -> None:
+        asked = list(debian(packages, self.rng))
+        for variant in ("full", "name", "text"):
+            documents = [document(p, variant) for p in packages]
+            lexical = Lexical(documents)
+            mine = [a for a in asked if a[3] == variant]
+            for (kind, question, package, _), near in zip(mine, lexical.near([a[1] for a in mine], 40)):
+                if self.rng.random() < 0.5:
+                    question = question.lower()
+                words = set(lexical.words(question))
+                seen, negatives = {package["text"][:120]}, []
+                for j in near:
+                    other = packages[j]
+                    if other["source"] == package["source"] or other["text"][:120] in seen:
+                        continue
+                    if len(words) <= 5 and words <= set(lexical.words(other["name"] + " " + other["synopsis"])):
+                        continue  # as good an answer
+                    seen.add(other["text"][:120])
+                    negatives.append(documents[j])
+                if words and len(negatives) >= NEGATIVES:
+                    self.add("debian " + kind, question, document(package, variant), negatives, package["source"])
+
+    def mine_passages(self, passages: list[dict]) -> None:
+        lexical = Lexical([p["text"] for p in passages])
+        titled = lambda p, text: f"{p['title']}. {text}" if p["title"] and sources.digest(text) % 10 < 3 else text
+        asked = list(general(passages, lexical, self.rng))
+        for (kind, question, i, answer), near in zip(asked, lexical.near([a[1] for a in asked], 40)):
+            question = question.strip(" .¶")
+            if self.rng.random() < 0.4:
+                question = question.lower()
+            negatives = [titled(passages[j], passages[j]["text"]) for j in near if j != i and passages[j]["title"] != passages[i]["title"]]
+            if len(negatives) >= NEGATIVES:
+                if kind != "heading":
+                    answer = titled(passages[i], answer)
+                self.add(kind, question, answer, negatives, f"{passages[i]['source']}: {passages[i]['title']}")
+
+    def write(self, folder: pathlib.Path, suffix: str) -> None:
+        self.rng.shuffle(self.pairs)
+        corpus.write(folder / f"texts{suffix}.jsonl", self.texts)
+        corpus.write(folder / f"pairs{suffix}.jsonl", self.pairs)
+        print(f"pairs{suffix}.jsonl: {len(self.texts):,} texts")
+        for kind, n in sorted(collections.Counter(p["kind"] for p in self.pairs).items()):
+            print(f"{n:9,d} {kind}", flush=True)
 
 
 def main() -> None:
@@ -156,58 +218,16 @@ def main() -> None:
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="working folder")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    rng = random.Random(args.seed)
 
-    texts: dict[str, int] = {}
-    number = lambda text: texts.setdefault(text, len(texts))
-    pairs = []
+    packages = [p for p in rows(args.dir / "packages.jsonl") if len(p["text"]) >= 40]
+    held = Mined(random.Random(f"held {args.seed}"))
+    held.mine_packages([p for p in packages if corpus.held_out(p["source"])])
+    held.write(args.dir, "-held")
 
-    packages = [p for p in rows(args.dir / "packages.jsonl") if not corpus.held_out(p["source"]) and len(p["text"]) >= 40]
-    asked = list(debian(packages, rng))
-    for variant in ("full", "name", "text"):
-        documents = [document(p, variant) for p in packages]
-        lexical = Lexical(documents)
-        mine = [a for a in asked if a[3] == variant]
-        for (kind, question, package, _), near in zip(mine, lexical.near([a[1] for a in mine], 40)):
-            if rng.random() < 0.5:
-                question = question.lower()
-            words = set(lexical.words(question))
-            seen, negatives = {package["text"][:120]}, []
-            for j in near:
-                other = packages[j]
-                if other["source"] == package["source"] or other["text"][:120] in seen:
-                    continue
-                if len(words) <= 5 and words <= set(lexical.words(other["name"] + " " + other["synopsis"])):
-                    continue  # as good an answer
-                seen.add(other["text"][:120])
-                negatives.append(j)
-            if words and len(negatives) >= NEGATIVES:
-                chosen = [number(documents[negatives[k]]) for k in spread(negatives, rng)]
-                pairs.append({"question": number(question), "answer": number(document(package, variant)), "negatives": chosen, "group": package["source"], "kind": "debian " + kind})
-        print(variant, len(pairs), flush=True)
-
-    passages = rows(args.dir / "passages.jsonl")
-    lexical = Lexical([p["text"] for p in passages])
-    titled = lambda p, text: f"{p['title']}. {text}" if p["title"] and sources.digest(text) % 10 < 3 else text
-    asked = list(general(passages, lexical, rng))
-    for (kind, question, i, answer), near in zip(asked, lexical.near([a[1] for a in asked], 40)):
-        question = question.strip(" .¶")
-        if rng.random() < 0.4:
-            question = question.lower()
-        group = passages[i]["source"] + ": " + passages[i]["title"]
-        negatives = [j for j in near if j != i and passages[j]["title"] != passages[i]["title"]]
-        if len(negatives) >= NEGATIVES:
-            chosen = [number(titled(passages[negatives[k]], passages[negatives[k]]["text"])) for k in spread(negatives, rng)]
-            if kind != "heading":
-                answer = titled(passages[i], answer)
-            pairs.append({"question": number(question), "answer": number(answer), "negatives": chosen, "group": group, "kind": kind})
-
-    rng.shuffle(pairs)
-    corpus.write(args.dir / "texts.jsonl", texts)
-    corpus.write(args.dir / "pairs.jsonl", pairs)
-    print("texts", len(texts))
-    for kind, n in sorted(collections.Counter(p["kind"] for p in pairs).items()):
-        print(f"{n:7,d} {kind}")
+    trained = Mined(random.Random(args.seed))
+    trained.mine_packages([p for p in packages if not corpus.held_out(p["source"])])
+    trained.mine_passages(rows(args.dir / "passages.jsonl"))
+    trained.write(args.dir, "")
 
 
 if __name__ == "__main__":

@@ -91,8 +91,9 @@ def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, te
 def pairs_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts) -> dict[str, torch.Tensor]:
     rows, cosines = [], []
     for p in batch:
-        others = [o for o in batch if o["group"] != p["group"]]
-        documents = [p["answer"], *rng.sample(p["negatives"], 4), rng.choice(others)["answer"]]
+        near = rng.sample(p["negatives"], min(4, len(p["negatives"])))
+        others = [o["answer"] for o in batch if o["group"] != p["group"]]
+        documents = [p["answer"], *near, *rng.sample(others, 5 - len(near))]
         rows += [(texts.ids(p["question"])[:64], texts.ids(d)) for d in documents]
         cosines.append(texts.taught([p["question"]]) @ texts.taught(documents).T)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--inner", type=int, help="narrow the feed-forward layers to so many neurons first")
     parser.add_argument("--rate", type=float, default=1e-4, help="the highest learning rate")
     parser.add_argument("--teacher", type=float, default=1.0, help="weight of the teacher's judgement; the answer's is 1")
+    parser.add_argument("--teacher-packages", type=float, help="the same where packages are asked for, which the teacher knows less well; as --teacher if none")
     parser.add_argument("--vectors", type=float, default=2.0, help="weight of the distance to the teacher's vectors")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -165,9 +167,12 @@ def main() -> None:
         rate = args.rate * min((step + 1) / (0.05 * args.steps), (args.steps - step) / (0.95 * args.steps))
         for group in optimiser.param_groups:
             group["lr"] = rate * group["times"]
-        losses = loss(model, *batches.at(step), texts)
+        batch, rng = batches.at(step)
+        losses = loss(model, batch, rng, texts)
+        packages = batch[0]["kind"].startswith("debian") and args.teacher_packages is not None
+        teacher = args.teacher_packages if packages else args.teacher
         optimiser.zero_grad(set_to_none=True)
-        (losses["answer"] + args.teacher * losses["teacher"] + args.vectors * losses["vectors"]).backward()
+        (losses["answer"] + teacher * losses["teacher"] + args.vectors * losses["vectors"]).backward()
         torch.nn.utils.clip_grad_norm_(many, 1.0)
         optimiser.step()
         for name, value in losses.items():
