@@ -52,11 +52,12 @@ func TestFirstTokenAlone(t *testing.T) {
 // TestFirstTokenAloneQuantised says that of a quantised graph the work is taken out as well, up to the attention's queries, and that it
 // is still the same model.
 func TestFirstTokenAloneQuantised(t *testing.T) {
-	f, err := model.Embedded()
+	f := quantisedFiles(t)
+	file, err := os.ReadFile(f.GraphPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := parseGraph(f.Graph)
+	g, err := parseGraph(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func TestFirstTokenAloneQuantised(t *testing.T) {
 	if products < 3 {
 		t.Errorf("got %d products for the first token alone, want those of the last layer behind its attention: 3", products)
 	}
-	whole, alone := openWhole(t, f), openEmbedded(t)
+	whole, alone := openWhole(t, f), open(t, f, Options{})
 	var apart, spread float64
 	const pairs = 60
 	for i := range pairs {
@@ -92,6 +93,19 @@ func TestFirstTokenAloneQuantised(t *testing.T) {
 	if apart > spread/5 {
 		t.Errorf("got logits %.3f away from those of the whole graph, which are %.3f from 0", apart, spread)
 	}
+}
+
+// quantisedFiles are those of the small BERT, with its weights in int8.
+func quantisedFiles(t *testing.T) *model.Files {
+	t.Helper()
+	f := goldenFiles(t, "bert")
+	f.GraphPath = filepath.Join(filepath.Dir(f.GraphPath), "int8.onnx")
+	digest, err := model.GraphDigest(f.GraphPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Digest, f.Precision = digest, model.INT8
+	return f
 }
 
 // TestWithoutMask says that the mask is left out of the embedded model, with the same scores to the bit.

@@ -30,7 +30,8 @@ func (e *editor) withoutMask(s *shapes) {
 	}
 }
 
-// computed reports whether a tensor is the attention's scores, scaled perhaps: it comes from a product.
+// computed reports whether a tensor is the attention's scores, scaled perhaps, or with something else added to them before: it comes from a
+// product.
 func (s *shapes) computed(name string) bool {
 	for {
 		by, made := s.producer[name]
@@ -40,7 +41,7 @@ func (s *shapes) computed(name string) bool {
 		switch n := &s.nodes[by]; n.op {
 		case "MatMul", "MatMulInteger":
 			return true
-		case "Mul", "Div", "Cast":
+		case "Mul", "Div", "Cast", "Add":
 			name = n.input(0)
 		default:
 			return false

@@ -1,6 +1,10 @@
-"""Step 5: calibration. Moves and stretches the logit so that its sigmoid is the share of documents that are the answer, among the answer and six
-that a lexical search put beside it. No order changes by that. Fitted on one half of the held-out packages' questions and measured on the
-other; writes the model into --out.
+"""Step 5: calibration. Bends, stretches and moves the logit so that its sigmoid is the share of documents that are the answer, among the answer
+and six that a lexical search put beside it: intercept + slope · exp(bend · logit). No order changes by that.
+
+The bend matters to who blends: where both sides of a mean are stretched to run from 0 to 1, a document that the model finds far better than the
+rest should stand out on the model's side, as it does in BM25's scores, which are few high ones above many low ones.
+
+Slope and intercept are fitted on one half of the held-out packages' questions, and measured on the other. Writes the model into --out.
 """
 
 import argparse
@@ -36,7 +40,7 @@ def judged(model: encoder.Encoder, folder: pathlib.Path) -> tuple[torch.Tensor, 
 
 def fit(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
     """Platt's slope and intercept, of the least cross-entropy."""
-    slope, intercept = torch.ones((), requires_grad=True), torch.zeros((), requires_grad=True)
+    slope, intercept = torch.tensor(0.1, requires_grad=True), torch.tensor(-3.0, requires_grad=True)
     optimiser = torch.optim.LBFGS([slope, intercept], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure():
@@ -66,19 +70,17 @@ def main() -> None:
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="working folder")
     parser.add_argument("--run", required=True)
     parser.add_argument("--out", required=True, help="name of the run to write")
+    parser.add_argument("--bend", type=float, default=0.35)
     args = parser.parse_args()
 
     model = encoder.load(args.dir / args.run / "model.safetensors").eval()
     logits, labels = judged(model, args.dir)
+    bent = torch.exp(args.bend * logits)
     half = len(labels) // 2
-    slope, intercept = fit(logits[:half], labels[:half])
+    slope, intercept = fit(bent[:half], labels[:half])
     print(f"slope {slope:.3f}, intercept {intercept:.3f}; on the other half:")
-    report(torch.sigmoid(slope * logits[half:] + intercept).numpy(), labels[half:].numpy())
-    with torch.no_grad():
-        # slope · (scale · (cosine − middle) + late · (late interaction − ½)) + intercept, in the same form.
-        model.middle.sub_(intercept / (slope * model.scale))
-        model.scale.mul_(slope)
-        model.late.mul_(slope)
+    report(torch.sigmoid(slope * bent[half:] + intercept).numpy(), labels[half:].numpy())
+    model.calibration.copy_(torch.tensor([args.bend, slope, intercept]))
     (args.dir / args.out).mkdir(exist_ok=True)
     encoder.save(model, args.dir / args.out / "model.safetensors")
 

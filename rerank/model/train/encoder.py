@@ -60,6 +60,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer(inner) for _ in range(LAYERS))
         self.scale, self.middle = nn.Parameter(torch.tensor(12.0)), nn.Parameter(torch.tensor(0.45))
         self.late = nn.Parameter(torch.tensor(0.0))
+        # Bend, slope and intercept: what is exported is intercept + slope · exp(bend · logit), or the logit itself while the bend is 0.
+        self.register_buffer("calibration", torch.zeros(3))
 
     @property
     def inner(self) -> int:
@@ -116,6 +118,7 @@ def load(path: pathlib.Path | None = None) -> Encoder:
     """The encoder of a file that save wrote, or all-MiniLM-L6-v2."""
     if path:
         weights = safetensors.torch.load_file(path)
+        weights.setdefault("calibration", torch.zeros(3))
         model = Encoder(weights["layers.0.up.weight"].shape[0])
         model.load_state_dict(weights)
         return model
@@ -137,7 +140,7 @@ def load(path: pathlib.Path | None = None) -> Encoder:
             for part in ("weight", "bias"):
                 ours[f"layers.{i}.{name}.{part}"] = theirs[f"encoder.layer.{i}.{their}.{part}"]
     missing, unexpected = model.load_state_dict(ours, strict=False)
-    assert not unexpected and all(m.endswith(("gate", "scale", "middle", "late")) for m in missing), (missing, unexpected)
+    assert not unexpected and all(m.endswith(("gate", "scale", "middle", "late", "calibration")) for m in missing), (missing, unexpected)
     return model
 
 

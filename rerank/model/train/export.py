@@ -12,6 +12,7 @@ import tempfile
 
 import numpy
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -66,8 +67,18 @@ class Graph:
         return self.add("Mul", self.add("Cast", pieces, to=TensorProto.FLOAT), self.add("Gather", self.constant("words.scale", scale), "input_ids"))
 
 
-def build(model: encoder.Encoder, int8: bool) -> onnx.ModelProto:
+def build(model: encoder.Encoder, int8: bool, largest: dict[str, torch.Tensor]) -> onnx.ModelProto:
+    """largest: for each product with weights, the largest size of each of its inputs. With it, what goes into a product is divided by a scale for
+    each input, and the weights are multiplied by it, so that few large inputs do not leave the others few of the 256 steps: SmoothQuant
+    (arXiv:2211.10438), for activations that are scaled as they come. Empty: nothing is divided."""
     g = Graph()
+
+    def smoothed(x: str, name: str, *weights: torch.Tensor) -> tuple[str, list[torch.Tensor]]:
+        if name not in largest:
+            return x, list(weights)
+        scale = balance(largest[name], *weights)
+        return g.add("Mul", x, g.constant(f"{name}.smooth", 1 / scale)), [w * scale for w in weights]
+
     mask = g.add("Cast", "attention_mask", to=TensorProto.FLOAT)
     second = g.add("Cast", "token_type_ids", to=TensorProto.FLOAT)
     one = g.constant("one", 1)
@@ -91,20 +102,25 @@ def build(model: encoder.Encoder, int8: bool) -> onnx.ModelProto:
     x = g.norm(x, "norm", model.norm)
     for i, layer in enumerate(model.layers):
         name = f"layers.{i}"
-        detached = lambda linear: (linear.weight.detach(), linear.bias.detach())
-        weight, bias = detached(layer.query)
+        weights = lambda part: getattr(layer, part).weight.detach()
+        biases = lambda part: getattr(layer, part).bias.detach()
+        y, (wq, wk, wv) = smoothed(x, f"{name}.query", weights("query"), weights("key"), weights("value"))
         scale = (encoder.SIZE // encoder.HEADS) ** -0.5
-        q = g.heads(g.linear(x, f"{name}.query", weight * scale, bias * scale), [0, 2, 1, 3])
-        k = g.heads(g.linear(x, f"{name}.key", *detached(layer.key)), [0, 2, 3, 1])
-        v = g.heads(g.linear(x, f"{name}.value", *detached(layer.value)), [0, 2, 1, 3])
-        scores = g.add("Add", g.add("MatMul", q, k), padding)
+        bv, wo = biases("value"), weights("out")
+        if f"{name}.out" in largest:  # what is attended to is a mean of values: they are divided where they are made
+            by = balance(largest[f"{name}.out"], wo)
+            wv, bv, wo = wv / by[:, None], bv / by, wo * by
+        q = g.heads(g.linear(y, f"{name}.query", wq * scale, biases("query") * scale), [0, 2, 1, 3])
+        k = g.heads(g.linear(y, f"{name}.key", wk, biases("key")), [0, 2, 3, 1])
+        v = g.heads(g.linear(y, f"{name}.value", wv, bv), [0, 2, 1, 3])
         gate = g.constant(f"{name}.gate", layer.gate.detach().view(1, -1, 1, 1))
-        shares = g.add("Softmax", g.add("Add", scores, g.add("Mul", across, gate)), axis=-1)
-        y = g.add("Transpose", g.add("MatMul", shares, v), perm=[0, 2, 1, 3])
+        scores = g.add("Add", g.add("Add", g.add("MatMul", q, k), g.add("Mul", across, gate)), padding)
+        y = g.add("Transpose", g.add("MatMul", g.add("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
         y = g.add("Reshape", y, g.constant("joined", [0, 0, encoder.SIZE], numpy.int64))
-        x = g.norm(g.add("Add", g.linear(y, f"{name}.out", *detached(layer.out)), x), f"{name}.attention_norm", layer.attention_norm)
-        y = g.linear(g.gelu(g.linear(x, f"{name}.up", *detached(layer.up))), f"{name}.down", *detached(layer.down))
-        x = g.norm(g.add("Add", y, x), f"{name}.norm", layer.norm)
+        x = g.norm(g.add("Add", g.linear(y, f"{name}.out", wo, biases("out")), x), f"{name}.attention_norm", layer.attention_norm)
+        y, (up,) = smoothed(x, f"{name}.up", weights("up"))
+        y, (down,) = smoothed(g.gelu(g.linear(y, f"{name}.up", up, biases("up"))), f"{name}.down", weights("down"))
+        x = g.norm(g.add("Add", g.linear(y, f"{name}.down", down, biases("down")), x), f"{name}.norm", layer.norm)
 
     texts = g.add("Concat", g.add("Unsqueeze", of_first, g.axes(1)), g.add("Unsqueeze", of_second, g.axes(1)), axis=1)
     # The length of a text makes no difference to the direction of its mean.
@@ -122,12 +138,52 @@ def build(model: encoder.Encoder, int8: bool) -> onnx.ModelProto:
     scale, middle, times = model.scale.item(), model.middle.item(), model.late.item()
     logit = g.add("Add", g.add("Mul", cosine, g.constant("scale", scale)), g.add("Mul", late, g.constant("late", times)))
     logit = g.add("Sub", logit, g.constant("offset", scale * middle + 0.5 * times))
+    bend, slope, intercept = model.calibration.tolist()
+    if bend:
+        bent = g.add("Exp", g.add("Mul", logit, g.constant("bend", bend)))
+        logit = g.add("Add", g.add("Mul", bent, g.constant("slope", slope)), g.constant("intercept", intercept))
     g.add("Unsqueeze", logit, g.axes(1), name="logits")
 
     inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "length"]) for n in ("input_ids", "attention_mask", "token_type_ids")]
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1])
     graph = helper.make_graph(g.nodes, "rerankd", inputs, [output], list(g.constants.values()))
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="rerankd")
+
+
+SMOOTHING = 0.5
+SAMPLES = 256
+
+
+def balance(largest: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+    """The scale of each input that shares its size between activations and weights."""
+    heaviest = torch.stack([w.abs().amax(0) for w in weights]).amax(0)
+    return largest.clamp(min=1e-5) ** SMOOTHING / heaviest.clamp(min=1e-5) ** (1 - SMOOTHING)
+
+
+def largest_inputs(model: encoder.Encoder, folder: pathlib.Path) -> dict[str, torch.Tensor]:
+    """What goes into each product with weights, at most, over some pairs that were trained on."""
+    texts, largest, hooks = encoder.read_json(folder / "texts.jsonl"), {}, []
+
+    def watch(name: str):
+        def hook(_module, inputs):
+            size = inputs[0].abs().amax((0, 1))
+            largest[name] = torch.maximum(largest[name], size) if name in largest else size
+
+        return hook
+
+    for i, layer in enumerate(model.layers):
+        for part in ("query", "out", "up", "down"):
+            hooks.append(getattr(layer, part).register_forward_pre_hook(watch(f"layers.{i}.{part}")))
+    tokens = encoder.tokenizer(128)
+    with torch.no_grad():
+        for pair in encoder.read_json(folder / "pairs.jsonl")[:SAMPLES]:
+            ids = [tokens.encode(texts[pair[part]]).ids for part in ("question", "answer")]
+            row = torch.tensor([ids[0] + ids[1]])
+            second = torch.tensor([[0] * len(ids[0]) + [1] * len(ids[1])])
+            model.states(row, torch.ones_like(row), second)
+    for hook in hooks:
+        hook.remove()
+    return largest
 
 
 def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -168,7 +224,7 @@ def main() -> None:
 
     model = encoder.load(args.dir / args.run / "model.safetensors" if args.run else None).eval()
     int8 = args.precision == "int8"
-    graph = build(model, int8)
+    graph = build(model, int8, largest_inputs(model, args.dir) if int8 else {})
     if int8:
         graph = quantised(graph)
     onnx.checker.check_model(graph, full_check=True)
