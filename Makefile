@@ -89,6 +89,14 @@ relevance: build ## Measure relevance over HTTP on a live node, against the gold
 eval-model: build ## Measure the embedded model against lexical search and the bi-encoder it comes from   [RERANKD_BIENCODER=DIR] …
 	RERANKD_E2E=model go test -count=1 -v -timeout 180m -run '^TestModel$$' ./e2e/relevance
 
+TRAIN := $(CACHE)/train
+
+.PHONY: train-corpus
+train-corpus: ## Fetch and read the texts that the embedded model is made from and measured on
+	test -x $(TRAIN)/env/bin/python || python3 -m venv $(TRAIN)/env
+	$(TRAIN)/env/bin/pip install -q pyyaml==$$(sed -n 's/^PyYAML==//p' rerank/model/train/requirements.txt)
+	cd rerank/model/train && $(TRAIN)/env/bin/python corpus.py --dir $(TRAIN)
+
 .PHONY: experiments
 experiments: build ## Hold `eval` and experiments against a known truth on every engine, by simulated people
 	RERANKD_E2E=experiment go test -count=1 -v -timeout 90m ./e2e/relevance
