@@ -14,6 +14,7 @@ import numpy
 import torch
 
 import encoder
+import mine
 
 QUESTIONS = 1500
 LENGTH = 128
@@ -22,7 +23,7 @@ LENGTH = 128
 def judged(model: encoder.Encoder, folder: pathlib.Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and labels, [questions, 7] each, of held-out pairs."""
     texts = encoder.read_json(folder / "texts-held.jsonl")
-    pairs = encoder.read_json(folder / "pairs-held.jsonl")[:QUESTIONS]
+    pairs = [p for p in encoder.read_json(folder / "pairs-held.jsonl") if len(p["negatives"]) == mine.NEGATIVES][:QUESTIONS]
     tokens = encoder.tokenizer(LENGTH)
     rows = [(tokens.encode(texts[p["question"]]).ids[:64], tokens.encode(texts[d]).ids) for p in pairs for d in (p["answer"], *p["negatives"])]
     order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
