@@ -3,7 +3,6 @@ package relevance
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -176,7 +175,7 @@ func heldCollection(dir, name string) func(*testing.T, *cluster.Node) collection
 		defer file.Close()
 		var queries []string // in the order of the file
 		answers := make(map[string]map[string]bool)
-		var bulk strings.Builder
+		var texts bulk
 		lines := bufio.NewScanner(file)
 		lines.Buffer(nil, 16<<20)
 		for lines.Scan() {
@@ -184,9 +183,7 @@ func heldCollection(dir, name string) func(*testing.T, *cluster.Node) collection
 			if err := json.Unmarshal(lines.Bytes(), &d); err != nil || d.ID == "" {
 				t.Fatalf("reading %s: got %.200q (%v), want a document with an id", file.Name(), lines.Text(), err)
 			}
-			id, _ := json.Marshal(d.ID)
-			text, _ := json.Marshal(d.Text)
-			fmt.Fprintf(&bulk, "{\"index\":{\"_id\":%s}}\n{\"text\":%s}\n", id, text)
+			texts.add(d.ID, d.Text)
 			if d.Query == "" {
 				continue
 			}
@@ -200,11 +197,10 @@ func heldCollection(dir, name string) func(*testing.T, *cluster.Node) collection
 			t.Fatalf("reading %s: %v", file.Name(), err)
 		}
 		index := "e2e-model-" + name
-		node.Index(t, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","analyzer":"english"}}}}`, bulk.String())
+		texts.index(t, node, index)
 		c := collection{name: name, measure: ndcg.Title()}
 		for _, i := range rand.New(rand.NewPCG(1, 0)).Perm(len(queries))[:min(asked, len(queries))] {
-			body, _ := json.Marshal(map[string]any{"query": map[string]any{"match": map[string]string{"text": queries[i]}}, "_source": false, "size": 10})
-			c.questions = append(c.questions, question{"/" + index + "/_search", string(body), queries[i], answers[queries[i]]})
+			c.questions = append(c.questions, matching(index, queries[i], answers[queries[i]]))
 		}
 		if len(c.questions) == 0 {
 			t.Fatalf("reading %s: got no queries", file.Name())

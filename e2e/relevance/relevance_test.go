@@ -250,24 +250,41 @@ func docstrings(t *testing.T, node *cluster.Node) collection {
 	documents = slices.DeleteFunc(documents, func(d docstring) bool { return rests[d.Rest] > 1 || firsts[d.First] > 1 })
 
 	const index = "e2e-relevance-docstrings"
-	var bulk strings.Builder
+	var texts bulk
 	digest := sha256.New()
 	for _, d := range documents {
 		fmt.Fprintf(digest, "%q %q\n", d.First, d.Rest)
-		id, _ := json.Marshal(d.ID)
-		rest, _ := json.Marshal(d.Rest)
-		fmt.Fprintf(&bulk, "{\"index\":{\"_id\":%s}}\n{\"text\":%s}\n", id, rest)
+		texts.add(d.ID, d.Rest)
 	}
-	node.Index(t, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","analyzer":"english"}}}}`, bulk.String())
+	texts.index(t, node, index)
 
 	c := collection{name: "python docstrings", digest: hex.EncodeToString(digest.Sum(nil)), measure: "NDCG@10", gain: func(rank int) float64 { return 1 / math.Log2(float64(rank)+1) }}
 	const drawn = 300
 	for _, i := range rand.New(rand.NewPCG(1, 0)).Perm(len(documents))[:min(drawn, len(documents))] {
 		d := documents[i]
-		body, _ := json.Marshal(map[string]any{"query": map[string]any{"match": map[string]string{"text": d.First}}, "_source": false})
-		c.questions = append(c.questions, question{"/" + index + "/_search", string(body), d.First, map[string]bool{d.ID: true}})
+		c.questions = append(c.questions, matching(index, d.First, map[string]bool{d.ID: true}))
 	}
 	return c
+}
+
+// A bulk is documents of one field, text, on their way into an index.
+type bulk struct{ lines strings.Builder }
+
+func (b *bulk) add(id, text string) {
+	quotedID, _ := json.Marshal(id)
+	quotedText, _ := json.Marshal(text)
+	fmt.Fprintf(&b.lines, "{\"index\":{\"_id\":%s}}\n{\"text\":%s}\n", quotedID, quotedText)
+}
+
+func (b *bulk) index(t *testing.T, node *cluster.Node, index string) {
+	t.Helper()
+	node.Index(t, index, `{"settings":{"number_of_shards":1,"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","analyzer":"english"}}}}`, b.lines.String())
+}
+
+// matching asks such an index.
+func matching(index, words string, relevant map[string]bool) question {
+	body, _ := json.Marshal(map[string]any{"query": map[string]any{"match": map[string]string{"text": words}}, "_source": false})
+	return question{"/" + index + "/_search", string(body), words, relevant}
 }
 
 // A docstring is one documentation string of Python's standard library: of what, its first line, and the rest.
