@@ -13,18 +13,17 @@ import pathlib
 import numpy
 import torch
 
+import corpus
 import encoder
-import mine
 
 QUESTIONS = 1500
-LENGTH = 128
 
 
 def judged(model: encoder.Encoder, folder: pathlib.Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and labels, [questions, 7] each, of held-out pairs."""
-    texts = encoder.read_json(folder / "texts-held.jsonl")
-    pairs = [p for p in encoder.read_json(folder / "pairs-held.jsonl") if len(p["negatives"]) == mine.NEGATIVES][:QUESTIONS]
-    tokens = encoder.tokenizer(LENGTH)
+    texts = corpus.read(folder / "texts-held.jsonl")
+    pairs = corpus.read(folder / "pairs-held.jsonl")[:QUESTIONS]
+    tokens = encoder.tokenizer(encoder.LENGTH)
     rows = [(tokens.encode(texts[p["question"]]).ids[:64], tokens.encode(texts[d]).ids) for p in pairs for d in (p["answer"], *p["negatives"])]
     order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
     logits = torch.zeros(len(rows))

@@ -114,13 +114,18 @@ def packages(lists: pathlib.Path) -> list[dict]:
     return [found[name] for name in sorted(found)]
 
 
-def drawn(passages: list[sources.Passage], most: int) -> list[sources.Passage]:
-    """Drops what begins alike, and draws so many by the digest of the text; in the order in which they stood."""
+def distinct(passages: list[sources.Passage]) -> list[sources.Passage]:
+    """The first of those that begin alike."""
     firsts = {}
     for p in passages:
         firsts.setdefault(p.text[:80].lower(), p)
-    kept = set(sorted(firsts.values(), key=lambda p: sources.digest(p.text))[:most])
-    return [p for p in firsts.values() if p in kept]
+    return list(firsts.values())
+
+
+def drawn(passages: list[sources.Passage], most: int) -> list[sources.Passage]:
+    """So many, drawn by the digest of the text; in the order in which they stood."""
+    kept = set(sorted(passages, key=lambda p: sources.digest(p.text))[:most])
+    return [p for p in passages if p in kept]
 
 
 FIRST_SENTENCE = re.compile(r"^(.{20,200}?[.!?])\s+(.{80,})$", re.S)
@@ -157,6 +162,11 @@ def write(path: pathlib.Path, rows) -> int:
     return n
 
 
+def read(path: pathlib.Path) -> list:
+    with path.open() as file:
+        return [json.loads(line) for line in file]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="working folder")
@@ -167,12 +177,12 @@ def main() -> None:
     unpacked, trained = folder / "packages", []
     for source in sources.SOURCES:
         sources.fetch(unpacked, source.packages)
-        passages = list(source.read(unpacked))
+        everything = list(source.read(unpacked))
+        passages = distinct(everything)
         if source.held:
-            # Articles of one headword or heading are one answer: as many passages as there are for the first 1,500 of them.
-            titles = collections.Counter(p.title for p in passages)
-            passages = [p for p in drawn(passages, len(passages)) if titles[p.title] <= 6]
-            passages = drawn(passages, 4000)
+            # What stands under one heading is one answer. A heading of many is "Description" or the like, which asks for nothing.
+            titles = collections.Counter(p.title for p in everything)
+            passages = drawn([p for p in passages if titles[p.title] <= 6], source.most)
             print(f"held/{source.name}", write(folder / "held" / f"{source.name}.jsonl", collection(source, passages)), flush=True)
         else:
             passages = drawn(passages, source.most)

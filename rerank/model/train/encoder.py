@@ -10,9 +10,8 @@ where late interaction is the mean, over the question's tokens, of the highest c
 out of its domain training can only be as bad as what it does to a good encoder, and it is held to that one's judgement.
 """
 
-import json
-import pathlib
 import importlib.util
+import pathlib
 
 import safetensors.torch
 import tokenizers
@@ -21,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 LAYERS, HEADS, SIZE = 6, 12, 384
+LENGTH = 128  # tokens of a text that training reads
 SHUT = -5.0  # what a shut gate takes from the attention's logit
 
 
@@ -176,8 +176,3 @@ def joined(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch
     for i, (a, b) in enumerate(rows):
         second[i, len(a) : len(a) + len(b)] = 1
     return ids, mask, second
-
-
-def read_json(path: pathlib.Path) -> list:
-    with path.open() as file:
-        return [json.loads(line) for line in file]

@@ -16,6 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+import corpus
 import encoder
 
 OPSET = 17
@@ -56,7 +57,7 @@ class Graph:
         return self.add("Transpose", split, perm=order)
 
     def axes(self, *axes: int) -> str:
-        return self.constant("axes" + "_".join(map(str, axes)).replace("-", "m"), axes, numpy.int64)
+        return self.constant("axes" + "_".join(map(str, axes)), axes, numpy.int64)
 
     def words(self, model: encoder.Encoder, int8: bool) -> str:
         table = model.words.weight.detach().numpy()
@@ -162,7 +163,7 @@ def balance(largest: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
 
 def largest_inputs(model: encoder.Encoder, folder: pathlib.Path) -> dict[str, torch.Tensor]:
     """What goes into each product with weights, at most, over some pairs that were trained on."""
-    texts, largest, hooks = encoder.read_json(folder / "texts.jsonl"), {}, []
+    texts, largest, hooks = corpus.read(folder / "texts.jsonl"), {}, []
 
     def watch(name: str):
         def hook(_module, inputs):
@@ -174,9 +175,9 @@ def largest_inputs(model: encoder.Encoder, folder: pathlib.Path) -> dict[str, to
     for i, layer in enumerate(model.layers):
         for part in ("query", "out", "up", "down"):
             hooks.append(getattr(layer, part).register_forward_pre_hook(watch(f"layers.{i}.{part}")))
-    tokens = encoder.tokenizer(128)
+    tokens = encoder.tokenizer(encoder.LENGTH)
     with torch.no_grad():
-        for pair in encoder.read_json(folder / "pairs.jsonl")[:SAMPLES]:
+        for pair in corpus.read(folder / "pairs.jsonl")[:SAMPLES]:
             ids = [tokens.encode(texts[pair[part]]).ids for part in ("question", "answer")]
             row = torch.tensor([ids[0] + ids[1]])
             second = torch.tensor([[0] * len(ids[0]) + [1] * len(ids[1])])

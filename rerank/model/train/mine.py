@@ -12,7 +12,6 @@ sentence out of a passage. The answer never holds the question word for word, un
 
 import argparse
 import collections
-import json
 import math
 import pathlib
 import random
@@ -142,15 +141,11 @@ def general(passages: list[dict], lexical: Lexical, rng: random.Random):
             yield "keywords", lexical.keywords(text, rng, 2, 6), i, text
 
 
-def rows(path: pathlib.Path) -> list:
-    with path.open() as file:
-        return [json.loads(line) for line in file]
-
-
 def spread(near: list, rng: random.Random) -> list[int]:
-    """Places of some of the nearest and of some of what is farther, nearest first."""
+    """Places of some of the nearest and of some of what is farther, of NEGATIVES at least, nearest first."""
     half = NEGATIVES // 2
-    return sorted(rng.sample(range(min(8, len(near))), min(half, len(near))) + rng.sample(range(8, max(8, len(near))), min(NEGATIVES - half, max(0, len(near) - 8))))
+    nearest = min(8, len(near) - (NEGATIVES - half))
+    return sorted(rng.sample(range(nearest), half) + rng.sample(range(nearest, len(near)), NEGATIVES - half))
 
 
 class Mined:
@@ -219,14 +214,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
 
-    packages = [p for p in rows(args.dir / "packages.jsonl") if len(p["text"]) >= 40]
+    packages = [p for p in corpus.read(args.dir / "packages.jsonl") if len(p["text"]) >= 40]
     held = Mined(random.Random(f"held {args.seed}"))
     held.mine_packages([p for p in packages if corpus.held_out(p["source"])])
     held.write(args.dir, "-held")
 
     trained = Mined(random.Random(args.seed))
     trained.mine_packages([p for p in packages if not corpus.held_out(p["source"])])
-    trained.mine_passages(rows(args.dir / "passages.jsonl"))
+    trained.mine_passages(corpus.read(args.dir / "passages.jsonl"))
     trained.write(args.dir, "")
 
 

@@ -1,10 +1,9 @@
 """The texts that the model is made from and measured on: Debian packages, fetched without touching the system, and read into passages.
 
-Every source has a licence, and a use: `train`, or `held` for the collections that the evaluation makes, of which no text is trained on.
+Every source has a licence. Of those that are held, the collections that the evaluation makes, no text is trained on.
 Nothing of them is kept in the repository.
 """
 
-import base64
 import dataclasses
 import gzip
 import hashlib
@@ -246,13 +245,14 @@ SOURCES = (
     Source("bash", ("bash-doc",), "GFDL-1.3+", pages("bash-doc/**/*.html"), most=500),
     Source("wordnet", ("wordnet-base",), "WordNet (in the manner of BSD)", wordnet, most=4000),
     Source("gcide", ("dict-gcide",), "GPL-2+", dictionary("dict-gcide", "gcide", headword_in_text=True), most=3000),
-    Source("manuals", ("git-man", "manpages", "manpages-dev"), "GPL-2 and others, page by page", manuals, held=True),
-    Source("perl", ("perl-doc",), "GPL-1+ or Artistic", pod, held=True),
+    Source("manuals", ("git-man", "manpages", "manpages-dev"), "GPL-2 and others, page by page", manuals, most=4000, held=True),
+    Source("perl", ("perl-doc",), "GPL-1+ or Artistic", pod, most=4000, held=True),
     Source(
         "terms",
         ("dict-foldoc", "dict-jargon"),
         "GFDL-1.1+ and public domain",
         both(dictionary("dict-foldoc", "foldoc"), dictionary("dict-jargon", "jargon")),
+        most=4000,
         held=True,
     ),
 )

@@ -13,9 +13,9 @@ import time
 import numpy
 import torch
 
+import corpus
 import encoder
 
-LENGTH = 128
 BATCH = 128
 
 
@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("--dir", type=pathlib.Path, required=True, help="working folder")
     folder = parser.parse_args().dir
 
-    texts = encoder.read_json(folder / "texts.jsonl")
-    rows = [e.ids for e in encoder.tokenizer(LENGTH).encode_batch(texts)]
+    texts = corpus.read(folder / "texts.jsonl")
+    rows = [e.ids for e in encoder.tokenizer(encoder.LENGTH).encode_batch(texts)]
     offsets = numpy.cumsum([0, *map(len, rows)])
     numpy.save(folder / "offsets.npy", offsets)
     numpy.save(folder / "tokens.npy", numpy.concatenate([numpy.array(r, dtype=numpy.uint16) for r in rows]))

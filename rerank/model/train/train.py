@@ -9,6 +9,7 @@ What a step sees is decided by --seed and its number alone; a run is resumed fro
 """
 
 import argparse
+import functools
 import pathlib
 import random
 import time
@@ -17,6 +18,7 @@ import numpy
 import torch
 from torch.nn import functional as F
 
+import corpus
 import encoder
 
 SHARPNESS = 20.0  # the teacher's cosines are a softmax's logits when multiplied by so much
@@ -35,19 +37,27 @@ class Texts:
         return torch.from_numpy(self.vectors[numbers].astype(numpy.float32))
 
 
+def of_packages(pair: dict) -> bool:
+    return pair["kind"].startswith("debian")
+
+
 class Batches:
     """The batches of a run, by the number of the step. Each is of one domain: packages, or everything else."""
 
     def __init__(self, pairs: list[dict], size: int, seed: int) -> None:
         self.size, self.seed = size, seed
-        self.domains = [[p for p in pairs if p["kind"].startswith("debian")], [p for p in pairs if not p["kind"].startswith("debian")]]
+        self.domains = [[p for p in pairs if of_packages(p)], [p for p in pairs if not of_packages(p)]]
+        self.order = functools.cache(self.order)  # one a pass and domain, and not one a step
+
+    def order(self, length: int, a_pass: int) -> list[int]:
+        order = list(range(length))
+        random.Random(f"{self.seed} {a_pass}").shuffle(order)
+        return order
 
     def at(self, step: int) -> tuple[list[dict], random.Random]:
         domain, turn = self.domains[step % 2], step // 2
         a_pass, k = divmod(turn, len(domain) // self.size)
-        order = list(range(len(domain)))
-        random.Random(f"{self.seed} {a_pass}").shuffle(order)
-        return [domain[i] for i in order[k * self.size : (k + 1) * self.size]], random.Random(f"{self.seed} {step}")
+        return [domain[i] for i in self.order(len(domain), a_pass)[k * self.size : (k + 1) * self.size]], random.Random(f"{self.seed} {step}")
 
 
 def divergence(logits: torch.Tensor, cosines: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
@@ -91,9 +101,8 @@ def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, te
 def pairs_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts) -> dict[str, torch.Tensor]:
     rows, cosines = [], []
     for p in batch:
-        near = rng.sample(p["negatives"], min(4, len(p["negatives"])))
         others = [o["answer"] for o in batch if o["group"] != p["group"]]
-        documents = [p["answer"], *near, *rng.sample(others, 5 - len(near))]
+        documents = [p["answer"], *rng.sample(p["negatives"], 4), rng.choice(others)]
         rows += [(texts.ids(p["question"])[:64], texts.ids(d)) for d in documents]
         cosines.append(texts.taught([p["question"]]) @ texts.taught(documents).T)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -144,7 +153,7 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(args.seed)
-    texts, pairs = Texts(args.dir), encoder.read_json(args.dir / "pairs.jsonl")
+    texts, pairs = Texts(args.dir), corpus.read(args.dir / "pairs.jsonl")
     loss, size = WAYS[args.way]
     batches = Batches(pairs, size, args.seed)
     model = encoder.load(args.dir / args.start / "model.safetensors" if args.start else None)
@@ -169,8 +178,7 @@ def main() -> None:
             group["lr"] = rate * group["times"]
         batch, rng = batches.at(step)
         losses = loss(model, batch, rng, texts)
-        packages = batch[0]["kind"].startswith("debian") and args.teacher_packages is not None
-        teacher = args.teacher_packages if packages else args.teacher
+        teacher = args.teacher_packages if of_packages(batch[0]) and args.teacher_packages is not None else args.teacher
         optimiser.zero_grad(set_to_none=True)
         (losses["answer"] + teacher * losses["teacher"] + args.vectors * losses["vectors"]).backward()
         torch.nn.utils.clip_grad_norm_(many, 1.0)
