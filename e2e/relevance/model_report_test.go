@@ -118,9 +118,12 @@ func fidelityTable(c contest, tallies []*tally) section {
 		header: []string{"collection", "windows", "rank correlation", "same first hit"},
 		right:  []int{1, 2, 3},
 	}
-	for _, y := range append(tallies, pool("all", tallies)) {
-		windows, spearman, sameFirst := y.fidelity(arm{c.model, true}, arm{c.fp32, true})
-		s.rows = append(s.rows, []string{y.name, fmt.Sprint(windows), fmt.Sprintf("%.4f", spearman), fmt.Sprintf("%.1f %%", 100*sameFirst)})
+	add := func(name string, l likeness) {
+		s.rows = append(s.rows, []string{name, fmt.Sprint(l.windows), fmt.Sprintf("%.4f", l.spearman), fmt.Sprintf("%.1f %%", 100*l.sameFirst)})
 	}
+	for _, y := range tallies {
+		add(y.name, c.fidelity(y))
+	}
+	add("all", c.fidelity(tallies...))
 	return s
 }

@@ -1,4 +1,4 @@
-"""Step 5: calibration. Bends, stretches and moves the logit so that its sigmoid is the share of documents that are the answer, among the answer
+"""Step 4: calibration. Bends, stretches and moves the logit so that its sigmoid is the share of documents that are the answer, among the answer
 and six that a lexical search put beside it: intercept + slope · exp(bend · logit). No order changes by that.
 
 The bend matters to who blends: where both sides of a mean are stretched to run from 0 to 1, a document that the model finds far better than the
@@ -30,7 +30,7 @@ def judged(model: encoder.Encoder, folder: pathlib.Path) -> tuple[torch.Tensor, 
     for k in range(0, len(order), 64):
         ids, mask, second = encoder.joined([rows[i] for i in order[k : k + 64]])
         with torch.no_grad():
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with encoder.narrow_products():
                 states = model.states(ids, mask, second)
             logits[order[k : k + 64]] = model.pairs(states, mask, second)
     labels = torch.zeros(len(pairs), len(rows) // len(pairs))

@@ -144,6 +144,12 @@ def load(path: pathlib.Path | None = None) -> Encoder:
     return model
 
 
+def narrow_products():
+    """Products in bfloat16 where the processor has them, which makes the whole four times as fast; as they are where it would have to emulate
+    them."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+
+
 def save(model: Encoder, path: pathlib.Path) -> None:
     part = path.with_suffix(".part")
     safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)

@@ -1,7 +1,8 @@
-"""Step 6: the graph. Writes model.onnx, tokenizer.json, config.json into --out: of int8 weights, or of float32 ones with --precision float32.
+"""Step 5: the graph. Writes model.onnx, tokenizer.json, config.json into --out: of int8 weights, or of float32 ones with --precision float32.
 
 The graph is written operator by operator, out of standard ones (opset 17): it is the encoder's `pairs`, and nothing of the training's.
-In int8, weights have a scale for each output (word pieces: for each piece), and activations are scaled as they come.
+In int8, weights have a scale for each output (word pieces: for each piece), and activations are scaled as they come: smoothed over the inputs of
+a product and levelled over the tokens.
 """
 
 import argparse
@@ -38,9 +39,15 @@ class Graph:
             self.constants[name] = numpy_helper.from_array(numpy.ascontiguousarray(numpy.asarray(value, dtype=dtype)), name)
         return name
 
-    def linear(self, x: str, name: str, weight, bias) -> str:
-        """weight: [outputs, inputs], as torch has it."""
+    def linear(self, x: str, name: str, weight, bias, levelled: bool = False) -> str:
+        """weight: [outputs, inputs], as torch has it. levelled: each row of x, a token, is divided by its largest size before the product, and the
+        product multiplied by it after: where x is made int8, the steps are as fine for the tokens of small values as for those of large ones."""
+        if levelled:
+            largest = self.add("Max", self.add("ReduceMax", self.add("Abs", x), axes=[-1], keepdims=1), self.constant("least", 1e-6))
+            x = self.add("Div", x, largest)
         product = self.add("MatMul", x, self.constant(f"{name}.weight", weight.T))
+        if levelled:
+            product = self.add("Mul", product, largest)
         return self.add("Add", product, self.constant(f"{name}.bias", bias))
 
     def norm(self, x: str, name: str, module) -> str:
@@ -69,7 +76,7 @@ class Graph:
 
 
 def build(model: encoder.Encoder, int8: bool, largest: dict[str, torch.Tensor]) -> onnx.ModelProto:
-    """largest: for each product with weights, the largest size of each of its inputs. With it, what goes into a product is divided by a scale for
+    """largest: for products with weights, the largest size of each of their inputs. With it, what goes into a product is divided by a scale for
     each input, and the weights are multiplied by it, so that few large inputs do not leave the others few of the 256 steps: SmoothQuant
     (arXiv:2211.10438), for activations that are scaled as they come. Empty: nothing is divided."""
     g = Graph()
@@ -118,10 +125,11 @@ def build(model: encoder.Encoder, int8: bool, largest: dict[str, torch.Tensor]) 
         scores = g.add("Add", g.add("Add", g.add("MatMul", q, k), g.add("Mul", across, gate)), padding)
         y = g.add("Transpose", g.add("MatMul", g.add("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
         y = g.add("Reshape", y, g.constant("joined", [0, 0, encoder.SIZE], numpy.int64))
-        x = g.norm(g.add("Add", g.linear(y, f"{name}.out", wo, biases("out")), x), f"{name}.attention_norm", layer.attention_norm)
+        # What comes out of a norm has rows of one size; these two do not.
+        x = g.norm(g.add("Add", g.linear(y, f"{name}.out", wo, biases("out"), levelled=int8), x), f"{name}.attention_norm", layer.attention_norm)
         y, (up,) = smoothed(x, f"{name}.up", weights("up"))
-        y, (down,) = smoothed(g.gelu(g.linear(y, f"{name}.up", up, biases("up"))), f"{name}.down", weights("down"))
-        x = g.norm(g.add("Add", g.linear(y, f"{name}.down", down, biases("down")), x), f"{name}.norm", layer.norm)
+        y = g.gelu(g.linear(y, f"{name}.up", up, biases("up")))
+        x = g.norm(g.add("Add", g.linear(y, f"{name}.down", weights("down"), biases("down"), levelled=int8), x), f"{name}.norm", layer.norm)
 
     texts = g.add("Concat", g.add("Unsqueeze", of_first, g.axes(1)), g.add("Unsqueeze", of_second, g.axes(1)), axis=1)
     # The length of a text makes no difference to the direction of its mean.
@@ -173,7 +181,7 @@ def largest_inputs(model: encoder.Encoder, folder: pathlib.Path) -> dict[str, to
         return hook
 
     for i, layer in enumerate(model.layers):
-        for part in ("query", "out", "up", "down"):
+        for part in ("query", "out", "up"):
             hooks.append(getattr(layer, part).register_forward_pre_hook(watch(f"layers.{i}.{part}")))
     tokens = encoder.tokenizer(encoder.LENGTH)
     with torch.no_grad():
@@ -191,7 +199,10 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         plain, small = pathlib.Path(folder) / "plain.onnx", pathlib.Path(folder) / "small.onnx"
         onnx.save(model, plain)
-        quantize_dynamic(plain, small, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True})
+        # Weights of 7 bits: processors without VNNI add two products of 8 bits in 16, which overflows.
+        quantize_dynamic(
+            plain, small, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True, weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True}
+        )
         return onnx.load(small)
 
 

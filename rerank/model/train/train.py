@@ -1,9 +1,9 @@
-"""Step 4: training. Reads what the steps before wrote, and writes run/model.safetensors at the end.
+"""Step 3: training. Reads what the steps before wrote, and writes run/model.safetensors at the end.
 
 Two ways. `table` reads questions and documents apart, so that every document of a batch is a wrong answer to every other question: 32 questions
 against 64 documents, of one domain. `pairs` reads question and document together, which is what trains the gates between them: 12 questions
 against 6 documents each. Both have the same loss: the cross-entropy of the answer among the others, and the divergence from the teacher's
-judgement of the same (all-MiniLM-L6-v2's cosines); and `table` holds each vector to the teacher's.
+judgement of the same (all-MiniLM-L6-v2's cosines), where it is asked; and `table` holds each vector to the teacher's.
 
 What a step sees is decided by --seed and its number alone; a run is resumed from run/state.pt where it was interrupted.
 """
@@ -14,7 +14,6 @@ import pathlib
 import random
 import time
 
-import numpy
 import torch
 from torch.nn import functional as F
 
@@ -25,16 +24,24 @@ SHARPNESS = 20.0  # the teacher's cosines are a softmax's logits when multiplied
 
 
 class Texts:
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.tokens = numpy.load(folder / "tokens.npy", mmap_mode="r")
-        self.offsets = numpy.load(folder / "offsets.npy")
-        self.vectors = numpy.load(folder / "vectors.npy", mmap_mode="r")
+    def __init__(self, folder: pathlib.Path, length: int) -> None:
+        self.rows = [e.ids for e in encoder.tokenizer(length).encode_batch(corpus.read(folder / "texts.jsonl"))]
+        self.teacher = encoder.load().eval()
+        self.vectors = torch.zeros(len(self.rows), encoder.SIZE, dtype=torch.float16)
+        self.known = torch.zeros(len(self.rows), dtype=torch.bool)
 
     def ids(self, i: int) -> list[int]:
-        return self.tokens[self.offsets[i] : self.offsets[i + 1]].tolist()
+        return self.rows[i]
 
     def taught(self, numbers: list[int]) -> torch.Tensor:
-        return torch.from_numpy(self.vectors[numbers].astype(numpy.float32))
+        """What the teacher makes of each text, of length 1, so that a product is the cosine. [texts, SIZE]."""
+        asked = torch.tensor(numbers)
+        if new := asked[~self.known[asked]].unique().tolist():
+            with torch.no_grad():
+                states, mask = read(self.teacher, [self.rows[i] for i in new])
+            self.vectors[new] = F.normalize(encoder.mean(states, mask.float()), dim=1).half()
+            self.known[new] = True
+        return self.vectors[asked].float()
 
 
 def of_packages(pair: dict) -> bool:
@@ -66,18 +73,24 @@ def divergence(logits: torch.Tensor, cosines: torch.Tensor, allowed: torch.Tenso
     return F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
-def read(model: encoder.Encoder, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """States and mask of texts, read in runs of 32 of like length, so that little is padding."""
+def alike(rows: list[list[int]], most: int) -> list[list[int]]:
+    """The places of the rows, in runs of like length, so that little is padding."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    parts = [encoder.padded([rows[i] for i in order[k : k + 32]]) for k in range(0, len(rows), 32)]
+    return [order[k : k + most] for k in range(0, len(rows), most)]
+
+
+def read(model: encoder.Encoder, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and mask of texts."""
+    runs = alike(rows, 16)
+    parts = [encoder.padded([rows[i] for i in run]) for run in runs]
     longest = parts[-1][0].shape[1]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with encoder.narrow_products():
         states = [F.pad(model.states(ids, mask), (0, 0, 0, longest - ids.shape[1])) for ids, mask in parts]
-    back = torch.tensor(order).argsort()
+    back = torch.tensor(sum(runs, [])).argsort()
     return torch.cat(states)[back], torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, mask in parts])[back]
 
 
-def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts) -> dict[str, torch.Tensor]:
+def table_losses(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts, taught: bool) -> dict[str, torch.Tensor]:
     documents = [p["answer"] for p in batch]
     for p in batch:
         documents.append(rng.choice(p["negatives"]))
@@ -90,34 +103,36 @@ def table_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, te
         for j in range(len(batch), len(documents)):
             allowed[i, j] = documents[j] != p["answer"]
     logits, qv, dv = model.table(read(model, [texts.ids(i) for i in questions]), read(model, [texts.ids(i) for i in documents]))
-    tq, td = texts.taught(questions), texts.taught(documents)
-    return {
-        "answer": F.cross_entropy((SHARPNESS / 12 * logits).masked_fill(~allowed, -1e4), torch.arange(len(batch))),
-        "teacher": divergence(logits, tq @ td.T, allowed),
-        "vectors": 1 - (torch.cat([qv, dv]) * torch.cat([tq, td])).sum(1).mean(),
-    }
+    losses = {"answer": F.cross_entropy((SHARPNESS / 12 * logits).masked_fill(~allowed, -1e4), torch.arange(len(batch)))}
+    if taught:
+        tq, td = texts.taught(questions), texts.taught(documents)
+        losses["teacher"] = divergence(logits, tq @ td.T, allowed)
+        losses["vectors"] = 1 - (torch.cat([qv, dv]) * torch.cat([tq, td])).sum(1).mean()
+    return losses
 
 
-def pairs_loss(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts) -> dict[str, torch.Tensor]:
-    rows, cosines = [], []
+def pairs_losses(model: encoder.Encoder, batch: list[dict], rng: random.Random, texts: Texts, taught: bool) -> dict[str, torch.Tensor]:
+    rows, asked = [], []
     for p in batch:
         others = [o["answer"] for o in batch if o["group"] != p["group"]]
         documents = [p["answer"], *rng.sample(p["negatives"], 4), rng.choice(others)]
         rows += [(texts.ids(p["question"])[:64], texts.ids(d)) for d in documents]
-        cosines.append(texts.taught([p["question"]]) @ texts.taught(documents).T)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        ids, mask, second = encoder.joined(rows)
-        states = model.states(ids, mask, second)
-    logits = model.pairs(states, mask, second).view(len(batch), -1)
-    cosines = torch.cat(cosines)
-    return {
-        "answer": F.cross_entropy(SHARPNESS / 12 * logits, torch.zeros(len(batch), dtype=torch.long)),
-        "teacher": divergence(logits, cosines, torch.ones_like(logits, dtype=torch.bool)),
-        "vectors": torch.zeros(()),
-    }
+        asked.append((p["question"], documents))
+    runs, logits = alike([a + b for a, b in rows], 12), []
+    for run in runs:
+        ids, mask, second = encoder.joined([rows[i] for i in run])
+        with encoder.narrow_products():
+            states = model.states(ids, mask, second)
+        logits.append(model.pairs(states, mask, second))
+    logits = torch.cat(logits)[torch.tensor(sum(runs, [])).argsort()].view(len(batch), -1)
+    losses = {"answer": F.cross_entropy(SHARPNESS / 12 * logits, torch.zeros(len(batch), dtype=torch.long))}
+    if taught:
+        cosines = torch.cat([texts.taught([question]) @ texts.taught(documents).T for question, documents in asked])
+        losses["teacher"] = divergence(logits, cosines, torch.ones_like(logits, dtype=torch.bool))
+    return losses
 
 
-WAYS = {"table": (table_loss, 32), "pairs": (pairs_loss, 12)}
+WAYS = {"table": (table_losses, 32), "pairs": (pairs_losses, 12)}
 
 
 def importance(model: encoder.Encoder, texts: Texts, numbers: list[int]) -> list[torch.Tensor]:
@@ -141,11 +156,12 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="name of the run: a folder in the working folder")
     parser.add_argument("--way", choices=WAYS, required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--length", type=int, default=encoder.LENGTH, help="tokens of a text that are read")
     parser.add_argument("--start", help="the run to go on from; all-MiniLM-L6-v2 if none")
     parser.add_argument("--inner", type=int, help="narrow the feed-forward layers to so many neurons first")
     parser.add_argument("--rate", type=float, default=1e-4, help="the highest learning rate")
     parser.add_argument("--teacher", type=float, default=1.0, help="weight of the teacher's judgement; the answer's is 1")
-    parser.add_argument("--teacher-packages", type=float, help="the same where packages are asked for, which the teacher knows less well; as --teacher if none")
+    parser.add_argument("--teacher-packages", type=float, help="the same where packages are asked for, which the teacher knows less well: 0 to ask it nothing of them; as --teacher if none")
     parser.add_argument("--vectors", type=float, default=2.0, help="weight of the distance to the teacher's vectors")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -153,8 +169,8 @@ def main() -> None:
     run.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(args.seed)
-    texts, pairs = Texts(args.dir), corpus.read(args.dir / "pairs.jsonl")
-    loss, size = WAYS[args.way]
+    texts, pairs = Texts(args.dir, args.length), corpus.read(args.dir / "pairs.jsonl")
+    losses_of, size = WAYS[args.way]
     batches = Batches(pairs, size, args.seed)
     model = encoder.load(args.dir / args.start / "model.safetensors" if args.start else None)
     if args.inner:
@@ -177,17 +193,18 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate * group["times"]
         batch, rng = batches.at(step)
-        losses = loss(model, batch, rng, texts)
         teacher = args.teacher_packages if of_packages(batch[0]) and args.teacher_packages is not None else args.teacher
+        losses = losses_of(model, batch, rng, texts, taught=teacher > 0)
+        weights = {"answer": 1.0, "teacher": teacher, "vectors": args.vectors}
         optimiser.zero_grad(set_to_none=True)
-        (losses["answer"] + teacher * losses["teacher"] + args.vectors * losses["vectors"]).backward()
+        sum(weights[name] * value for name, value in losses.items()).backward()
         torch.nn.utils.clip_grad_norm_(many, 1.0)
         optimiser.step()
         for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+            sums.setdefault(name, []).append(value.item())
         if step % 50 == 49:
             minutes = (time.time() - began) / 60
-            told = "  ".join(f"{name} {value / 50:.3f}" for name, value in sums.items())
+            told = "  ".join(f"{name} {sum(values) / len(values):.3f}" for name, values in sums.items())
             gates = torch.stack([layer.gate for layer in model.layers]).detach()
             print(
                 f"step {step + 1:,} of {args.steps:,}  {told}  late {model.late.item():.2f}  scale {model.scale.item():.2f}  gates {gates.mean():.2f} to {gates.max():.2f}"
@@ -195,7 +212,7 @@ def main() -> None:
                 flush=True,
             )
             sums = {}
-        if step % 500 == 499:
+        if step % 100 == 99:
             part = state.with_suffix(".part")
             torch.save({"step": step + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}, part)
             part.rename(state)
