@@ -80,7 +80,8 @@ func TestHostileAnswers(t *testing.T) {
 			if back != nil && !bytes.Equal(back, body) {
 				t.Errorf("there and back: got %.300q, want %.300q", back, body)
 			}
-			if took > 20*time.Second { // with the race detector, the longest takes 5
+			// With the race detector the longest takes 5 s, and 23 s on a busy machine; what grew as the square of 100 MB would take hours.
+			if took > time.Minute {
 				t.Errorf("took %s", took)
 			}
 			// Two answers were read, and two written.
