@@ -64,7 +64,7 @@ pure: tools-present
 
 .PHONY: race
 race: natives
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 .PHONY: live
 live: build
