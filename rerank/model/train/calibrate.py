@@ -25,14 +25,8 @@ def judged(model: encoder.Encoder, folder: pathlib.Path) -> tuple[torch.Tensor, 
     pairs = corpus.read(folder / "pairs-held.jsonl")[:QUESTIONS]
     tokens = encoder.tokenizer(encoder.LENGTH)
     rows = [(tokens.encode(texts[p["question"]]).ids[:64], tokens.encode(texts[d]).ids) for p in pairs for d in (p["answer"], *p["negatives"])]
-    order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
-    logits = torch.zeros(len(rows))
-    for k in range(0, len(order), 64):
-        ids, mask, second = encoder.joined([rows[i] for i in order[k : k + 64]])
-        with torch.no_grad():
-            with encoder.narrow_products():
-                states = model.states(ids, mask, second)
-            logits[order[k : k + 64]] = model.pairs(states, mask, second)
+    with torch.no_grad():
+        logits = encoder.judged(model, rows, 64)
     labels = torch.zeros(len(pairs), len(rows) // len(pairs))
     labels[:, 0] = 1
     return logits.view_as(labels), labels

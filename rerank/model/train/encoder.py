@@ -182,3 +182,21 @@ def joined(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch
     for i, (a, b) in enumerate(rows):
         second[i, len(a) : len(a) + len(b)] = 1
     return ids, mask, second
+
+
+def alike(rows: list[list[int]], most: int) -> tuple[list[list[int]], torch.Tensor]:
+    """The places of the rows in runs of like length, so that little is padding; and the order that puts what is made of the runs back."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    return [order[k : k + most] for k in range(0, len(rows), most)], torch.tensor(order).argsort()
+
+
+def judged(model: Encoder, rows: list[tuple[list[int], list[int]]], most: int) -> torch.Tensor:
+    """The logits [rows] of rows of two texts each, read so many at once."""
+    runs, back = alike([a + b for a, b in rows], most)
+    logits = []
+    for run in runs:
+        ids, mask, second = joined([rows[i] for i in run])
+        with narrow_products():
+            states = model.states(ids, mask, second)
+        logits.append(model.pairs(states, mask, second))
+    return torch.cat(logits)[back]

@@ -73,20 +73,13 @@ def divergence(logits: torch.Tensor, cosines: torch.Tensor, allowed: torch.Tenso
     return F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
-def alike(rows: list[list[int]], most: int) -> list[list[int]]:
-    """The places of the rows, in runs of like length, so that little is padding."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    return [order[k : k + most] for k in range(0, len(rows), most)]
-
-
 def read(model: encoder.Encoder, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """States and mask of texts."""
-    runs = alike(rows, 16)
+    runs, back = encoder.alike(rows, 16)
     parts = [encoder.padded([rows[i] for i in run]) for run in runs]
     longest = parts[-1][0].shape[1]
     with encoder.narrow_products():
         states = [F.pad(model.states(ids, mask), (0, 0, 0, longest - ids.shape[1])) for ids, mask in parts]
-    back = torch.tensor(sum(runs, [])).argsort()
     return torch.cat(states)[back], torch.cat([F.pad(mask, (0, longest - mask.shape[1])) for _, mask in parts])[back]
 
 
@@ -118,13 +111,7 @@ def pairs_losses(model: encoder.Encoder, batch: list[dict], rng: random.Random, 
         documents = [p["answer"], *rng.sample(p["negatives"], 4), rng.choice(others)]
         rows += [(texts.ids(p["question"])[:64], texts.ids(d)) for d in documents]
         asked.append((p["question"], documents))
-    runs, logits = alike([a + b for a, b in rows], 12), []
-    for run in runs:
-        ids, mask, second = encoder.joined([rows[i] for i in run])
-        with encoder.narrow_products():
-            states = model.states(ids, mask, second)
-        logits.append(model.pairs(states, mask, second))
-    logits = torch.cat(logits)[torch.tensor(sum(runs, [])).argsort()].view(len(batch), -1)
+    logits = encoder.judged(model, rows, 12).view(len(batch), -1)
     losses = {"answer": F.cross_entropy(SHARPNESS / 12 * logits, torch.zeros(len(batch), dtype=torch.long))}
     if taught:
         cosines = torch.cat([texts.taught([question]) @ texts.taught(documents).T for question, documents in asked])
